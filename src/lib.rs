@@ -1,0 +1,4 @@
+//! Admission control for shared LLM provider quotas.
+pub mod coordinator;
+pub mod domain;
+pub mod store;
