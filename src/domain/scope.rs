@@ -183,6 +183,12 @@ impl GroupId {
     /// Characters in a group id.
     pub const LEN: usize = 22;
 
+    /// The id of the pool-wide group: the partition without keys.
+    pub fn pool_wide() -> Self {
+        static ID: std::sync::LazyLock<GroupId> = std::sync::LazyLock::new(|| Partition::default().group_id());
+        *ID
+    }
+
     /// Reads an id from packed state; `None` when it is no base64url text of the right length.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let id: [u8; Self::LEN] = bytes.try_into().ok()?;

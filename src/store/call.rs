@@ -102,7 +102,10 @@ pub enum Settlement {
         estimated: bool,
     },
     /// Everything comes back.
-    Release,
+    Release {
+        /// Leave a void record when there is none, so that a reserve that arrives later is refused.
+        void_when_unknown: bool,
+    },
     /// The lease ended: each hold follows its rule.
     Expire,
 }
@@ -177,8 +180,47 @@ pub enum Op {
     /// Bring a group's statuses to the present.
     Touch {
         /// The group.
-        group: GroupId,
+        group: GroupRef,
     },
+    /// Empty counters. Must be alone in its call: what is taken at the same instant would be lost to it.
+    Reset {
+        /// The group.
+        group: GroupRef,
+        /// Counters; none = all.
+        numbers: Vec<Number>,
+    },
+    /// Only have the group's counters in the reply.
+    Read {
+        /// The group.
+        group: GroupRef,
+    },
+}
+
+/// A group that an operation names, with its configuration where the caller knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GroupRef {
+    /// Only its name.
+    Id(GroupId),
+    /// Name and counters.
+    Spec(Arc<GroupSpec>),
+}
+
+impl GroupRef {
+    /// The group's name.
+    pub fn id(&self) -> GroupId {
+        match self {
+            Self::Id(id) => *id,
+            Self::Spec(spec) => spec.id,
+        }
+    }
+
+    /// Its counters, where known.
+    pub fn spec(&self) -> Option<&Arc<GroupSpec>> {
+        match self {
+            Self::Id(_) => None,
+            Self::Spec(spec) => Some(spec),
+        }
+    }
 }
 
 /// Operations of one call. At most [`Call::MAX_OPS`].
@@ -201,4 +243,29 @@ pub struct Call {
 impl Call {
     /// More operations than this are split over calls, so that a script stays short.
     pub const MAX_OPS: usize = 64;
+
+    /// Every group that the operations name, once, in order of appearance, with its configuration
+    /// where an operation knows it. Replies and events follow this order.
+    pub fn groups(&self) -> Vec<(GroupId, Option<Arc<GroupSpec>>)> {
+        let mut list: Vec<(GroupId, Option<Arc<GroupSpec>>)> = Vec::new();
+        let mut add = |id: GroupId, spec: Option<&Arc<GroupSpec>>| match list.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, known)) if known.is_none() => *known = spec.cloned(),
+            Some(_) => {}
+            None => list.push((id, spec.cloned())),
+        };
+        for op in &self.ops {
+            match op {
+                Op::Reserve { shape, .. } | Op::Check { shape, .. } | Op::Record { shape, .. } => {
+                    shape.groups.iter().for_each(|spec| add(spec.id, Some(spec)));
+                }
+                Op::Settle { groups, .. } => groups.iter().for_each(|id| add(*id, None)),
+                Op::Extend { groups, add: more, .. } => {
+                    groups.iter().for_each(|id| add(*id, None));
+                    more.iter().flat_map(|(shape, _)| &shape.groups).for_each(|spec| add(spec.id, Some(spec)));
+                }
+                Op::Touch { group } | Op::Reset { group, .. } | Op::Read { group } => add(group.id(), group.spec()),
+            }
+        }
+        list
+    }
 }

@@ -1,0 +1,16 @@
+-- configure: set or remove one runtime override, and raise the version that every call names, so
+-- that it acts at once and everywhere.
+--
+-- KEYS    1 meta (string) · 2 overrides (hash: limit id, JSON)
+-- ARGV    epoch to use if there is none, field, value ('' = remove)
+-- Reply   the new version
+-- Writes  both
+
+-- == read ==
+local meta = load_meta(KEYS[1], tonumber(ARGV[1]))
+
+-- == write ==
+if ARGV[3] == '' then redis.call('HDEL', KEYS[2], ARGV[2]) else redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) end
+meta.version, meta.operations = meta.version + 1, meta.operations + 1
+save_meta(KEYS[1], meta)
+return string.format('%.0f', meta.version)

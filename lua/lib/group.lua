@@ -1,0 +1,98 @@
+-- A counter group: load, find a counter, its segments, save. The only file that knows the hash's
+-- fields and the rule for its TTL. Needs: layout.
+--
+-- In memory a group is { key, t = head and counters as one flat list, n = counters, tails, … }; a
+-- counter is named by its base `p`: its fields are t[p + NUMBER] … t[p + CHARGED].
+
+local function load_group(key, pool_wide)
+  local raw = redis.call('HGET', key, 'h')
+  local group = { key = key, tails = {}, pool_wide = pool_wide, fresh = {}, need = 0 }
+  if raw then
+    local n = (#raw - HEAD_BYTES) / COUNTER_BYTES
+    group.t, group.n = { unpack_struct('<' .. HEAD .. rep(COUNTER, n), raw) }, n
+  else
+    group.t, group.n, group.created = { 0, 0 }, 0, true
+  end
+  return group
+end
+
+-- Base of the counter with that number, or nil. `guess` is tried first.
+local function find_counter(group, number, guess)
+  local t, n = group.t, group.n
+  if guess <= n then
+    local p = HEAD_FIELDS + (guess - 1) * COUNTER_FIELDS
+    if t[p + NUMBER] == number then return p end
+  end
+  for i = 1, n do
+    local p = HEAD_FIELDS + (i - 1) * COUNTER_FIELDS
+    if t[p + NUMBER] == number then return p end
+  end
+end
+
+-- Appends an empty counter. Whatever was taken before `now` is not in it.
+local function add_counter(group, number, flags, warning, window, capacity, now)
+  local t, p = group.t, HEAD_FIELDS + group.n * COUNTER_FIELDS
+  t[p + NUMBER], t[p + FLAGS], t[p + STATUS], t[p + WARNING], t[p + WINDOW] = number, flags, 0, warning, window
+  t[p + FLOOR], t[p + CAPACITY] = now - 1, capacity
+  for field = TOTAL, CHARGED do t[p + field] = 0 end
+  group.n = group.n + 1
+  return p
+end
+
+-- Segments of a counter: a flat list with `first` and `last` (indexes of the first field of the
+-- oldest segment, of the last field of the newest). Read once per call.
+local function tail_of(group, p)
+  local number = group.t[p + NUMBER]
+  local tail = group.tails[number]
+  if not tail then
+    local raw = group.t[p + EDGE] > 0 and redis.call('HGET', group.key, string.format('%d', number))
+    if raw then
+      tail = { unpack_struct('<' .. rep('d', #raw / 8), raw) }
+      tail.last = #raw / 8
+    else
+      tail = { last = 0 }
+    end
+    tail.first = 1
+    group.tails[number] = tail
+  end
+  return tail
+end
+
+local function drop_tail(group, p)
+  if group.t[p + EDGE] > 0 or group.tails[group.t[p + NUMBER]] then
+    group.tails[group.t[p + NUMBER]] = { first = 1, last = 0, dirty = true }
+  end
+end
+
+-- The key must outlive every counter in it and every record that points at it, so that a settlement
+-- always finds what it settles. It is prolonged in steps of a quarter, not on every call.
+local function expiry(group, now)
+  local needed = now + group.need
+  if group.t[1] < needed then
+    group.t[1] = needed + ceil(group.need / 4)
+    return group.t[1]
+  end
+end
+
+local function save_group(group, now, text)
+  local t = group.t
+  local prolonged = expiry(group, now)
+  local args = { 'HSET', group.key, 'h', pack('<' .. HEAD .. rep(COUNTER, group.n), unpack(t, 1, HEAD_FIELDS + group.n * COUNTER_FIELDS)) }
+  if group.created then
+    args[#args + 1], args[#args + 2] = 't', text
+  end
+  for number, tail in pairs(group.tails) do
+    if tail.dirty then
+      local field = string.format('%d', number)
+      if tail.first > tail.last then
+        redis.call('HDEL', group.key, field)
+      else
+        args[#args + 1] = field
+        args[#args + 1] = pack('<' .. rep('d', tail.last - tail.first + 1), unpack(tail, tail.first, tail.last))
+      end
+    end
+  end
+  redis.call(unpack(args))
+  if prolonged then redis.call('PEXPIREAT', group.key, ceil(prolonged / 1000)) end
+  return prolonged
+end

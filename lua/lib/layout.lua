@@ -1,0 +1,57 @@
+-- Packed layout: every format string and every offset. Twin: src/store/codec.rs. Needs: nothing.
+--
+-- All numbers are whole and below 2^53; instants are µs since 1970.
+
+local pack, unpack_struct, rep = struct.pack, struct.unpack, string.rep
+local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+
+-- Pool meta (string): clock, operations, config version, epoch, seq, pool status, last event id.
+local META = '<dddddBc20'
+local NO_EVENT = rep('0', 20)
+
+-- Group head (hash field 'h'): expiry of the key, next scheduled look (0 = none), then counters.
+local HEAD = 'dd'
+local HEAD_BYTES, HEAD_FIELDS = 16, 2
+-- One counter: number, flags, status, warning (thousandths), window (ms), then doubles:
+--   floor     amounts taken at or before this instant are no longer in the counter
+--   capacity  as last configured
+--   total     used + held now
+--   held      the held part of total
+--   open      rate: amount of the open segment
+--   open_held rate: held part of the open segment
+--   last      rate: last admission; budget: start of the period; concurrency: latest lease bucket
+--   edge      rate: expiry of the oldest closed segment; budget: end of the period;
+--             concurrency: earliest lease bucket (0 = none)
+--   charged   ever charged, less what came back
+local COUNTER = 'I6BBI2I4ddddddddd'
+local COUNTER_BYTES, COUNTER_FIELDS = 86, 14
+local NUMBER, FLAGS, STATUS, WARNING, WINDOW, FLOOR, CAPACITY = 1, 2, 3, 4, 5, 6, 7
+local TOTAL, HELD, OPEN, OPEN_HELD, LAST, EDGE, CHARGED = 8, 9, 10, 11, 12, 13, 14
+
+-- Flags of a counter: kind in the two low bits.
+local RATE, BUDGET, CONCURRENCY = 0, 1, 2
+local SHADOW, SILENT = 4, 8
+
+-- Segments of a counter (hash field = decimal number): instant, amount, held part; oldest first.
+local SEGMENT_BYTES, SEGMENT_FIELDS = 24, 3
+
+-- Record of a reservation (string): state, flags, since, deadline, lease bucket, settled at,
+-- fingerprint of the settlement, id of the last extension; then the body as the node made it.
+local RECORD = '<BBddddc8c8'
+local RECORD_BYTES = 50
+-- Body: fingerprint, nonce, groups (count, names), holds (count, entries), blob.
+local BODY = '<c8c4B'
+local BODY_BYTES, GROUP_NAME_BYTES = 13, 22
+-- One hold: number, flags, index of its group (from 0), unit, since (0 = the record's), amount.
+local HOLD = 'I6BBI6dd'
+local HOLD_BYTES, HOLD_FIELDS = 30, 6
+local SETTLE_ADMITTED, REFUND_ON_LEASE_END, HOLDS_LEASE, SKIPPED = 1, 2, 4, 8
+
+local OPEN_STATE, COMMITTED, RELEASED, EXPIRED, VOID, RECORDED = 1, 2, 3, 4, 5, 6
+local LATE, ESTIMATED = 1, 2
+local NO_FINGERPRINT = rep('\0', 8)
+
+-- True when a bit (a power of two) is set.
+local function has(flags, bit)
+  return flags % (bit + bit) >= bit
+end

@@ -1,0 +1,135 @@
+//! Plain commands and small scripts off the hot path: listings, sweeps, registry, overrides.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redis::Value;
+
+use super::{Lane, evalsha, name_of, run, run_script, unexpected};
+use crate::{
+    domain::GroupId,
+    store::{
+        Due, GroupPage, Overrides, StoreError,
+        call::RecordId,
+        codec,
+        keys::PoolKeys,
+        reply::Record,
+        scripts::Composed,
+    },
+};
+
+/// Most records read with one command.
+const CHUNK: usize = 256;
+
+pub async fn due(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, max: usize) -> Result<Due, StoreError> {
+    let mut command = evalsha(script, 2);
+    command.arg(&keys.open).arg(&keys.due).arg(max);
+    let reply = run_script(lane, script, &command).await?;
+    let (clock, leases, groups): (u64, Vec<Vec<u8>>, Vec<Vec<u8>>) =
+        redis::from_redis_value(reply).map_err(|error| StoreError::Protocol(error.to_string()))?;
+    Ok(Due {
+        clock_us: clock,
+        leases: leases.iter().map(|raw| name_of(raw)).collect::<Result<_, _>>()?,
+        groups: groups.iter().map(|raw| name_of(raw)).collect::<Result<_, _>>()?,
+    })
+}
+
+pub async fn trim(lane: &Lane, keys: Arc<PoolKeys>, clock_us: u64) -> Result<(), StoreError> {
+    run(lane, async |connection| {
+        redis::cmd("ZREMRANGEBYSCORE").arg(&keys.groups).arg("-inf").arg(clock_us).query_async::<u64>(connection).await
+    })
+    .await
+    .map(drop)
+}
+
+pub async fn records(lane: &Lane, keys: Arc<PoolKeys>, ids: &[RecordId]) -> Result<Vec<Option<Record>>, StoreError> {
+    let mut records = Vec::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let names: Vec<String> = chunk.iter().map(|id| keys.record(*id)).collect();
+        let raws: Vec<Option<Vec<u8>>> =
+            run(lane, async |connection| redis::cmd("MGET").arg(&names).query_async(connection).await).await?;
+        for raw in raws {
+            let record = raw.map(|raw| codec::decode_record(&Bytes::from(raw))).transpose();
+            records.push(record.map_err(|error| StoreError::Protocol(error.to_string()))?);
+        }
+    }
+    Ok(records)
+}
+
+pub async fn open(lane: &Lane, keys: Arc<PoolKeys>, max: usize) -> Result<Vec<RecordId>, StoreError> {
+    let names: Vec<Vec<u8>> = run(lane, async |connection| {
+        redis::cmd("ZRANGE").arg(&keys.open).arg(0).arg(max.saturating_sub(1)).query_async(connection).await
+    })
+    .await?;
+    names.iter().map(|raw| name_of(raw)).collect()
+}
+
+/// Groups in the order of their keys' expiry, which a group only ever moves up: a reader that pages
+/// through meets each group at least once.
+pub async fn groups(lane: &Lane, keys: Arc<PoolKeys>, after: Option<&str>, max: usize) -> Result<GroupPage, StoreError> {
+    let from = after.map_or_else(|| "-inf".to_owned(), |score| format!("({score}"));
+    let rows: Vec<(Vec<u8>, f64)> = run(lane, async |connection| {
+        let mut command = redis::cmd("ZRANGE");
+        command.arg(&keys.groups).arg(from).arg("+inf").arg("BYSCORE").arg("LIMIT").arg(0).arg(max).arg("WITHSCORES");
+        command.query_async(connection).await
+    })
+    .await?;
+    let next = rows.last().filter(|_| rows.len() == max).map(|(_, score)| format!("{score:.0}"));
+    let ids = rows.iter().map(|(raw, _)| name_of(raw)).collect::<Result<Vec<GroupId>, _>>()?;
+    let mut pipe = redis::pipe();
+    for id in &ids {
+        pipe.cmd("HGET").arg(keys.group(*id)).arg("t");
+    }
+    let texts: Vec<Option<String>> = match ids.is_empty() {
+        true => Vec::new(),
+        false => run(lane, async |connection| pipe.query_async(connection).await).await?,
+    };
+    let groups = ids.into_iter().zip(texts).filter_map(|(id, text)| text.map(|text| (id, text))).collect();
+    Ok(GroupPage { groups, next })
+}
+
+pub async fn register(
+    lane: &Lane,
+    script: &Composed,
+    keys: Arc<PoolKeys>,
+    names: &[(u64, String)],
+) -> Result<(), StoreError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut command = evalsha(script, 1);
+    command.arg(&keys.names);
+    for (number, name) in names {
+        command.arg(*number).arg(name);
+    }
+    match run_script(lane, script, &command).await? {
+        Value::Nil => Ok(()),
+        Value::Array(collision) => Err(StoreError::Refused(format!(
+            "two names have the same number ({}); give one limit another id",
+            collision.iter().filter_map(|v| redis::from_redis_value::<String>(v.clone()).ok()).collect::<Vec<_>>().join(" · ")
+        ))),
+        other => Err(unexpected(&other)),
+    }
+}
+
+pub async fn overrides(lane: &Lane, keys: Arc<PoolKeys>) -> Result<Overrides, StoreError> {
+    let (meta, entries): (Option<Vec<u8>>, std::collections::BTreeMap<String, String>) = run(lane, async |connection| {
+        redis::pipe().atomic().get(&keys.meta).hgetall(&keys.overrides).query_async(connection).await
+    })
+    .await?;
+    let version = meta.map_or(Ok(0), |raw| codec::decode_version(&Bytes::from(raw)));
+    Ok(Overrides { version: version.map_err(|error| StoreError::Protocol(error.to_string()))?, entries })
+}
+
+pub async fn set_override(
+    lane: &Lane,
+    script: &Composed,
+    keys: Arc<PoolKeys>,
+    field: &str,
+    value: Option<&str>,
+) -> Result<u64, StoreError> {
+    let mut command = evalsha(script, 2);
+    command.arg(&keys.meta).arg(&keys.overrides).arg(rand::random::<u32>().max(1)).arg(field).arg(value.unwrap_or_default());
+    let reply = run_script(lane, script, &command).await?;
+    redis::from_redis_value(reply).map_err(|error| StoreError::Protocol(error.to_string()))
+}

@@ -1,0 +1,247 @@
+//! The store in Redis: names keys, invokes scripts, maps errors. It decides nothing.
+
+mod lane;
+mod listing;
+
+use std::{collections::HashMap, sync::RwLock, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use lane::Held;
+pub use lane::{Lane, Times};
+use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
+
+use super::{
+    Due, GroupPage, Overrides, Store, StoreError,
+    call::{Call, Op, RecordId},
+    codec,
+    keys::PoolKeys,
+    reply::{Outcome, Record},
+    scripts::{Composed, Publish, Scripts},
+};
+use crate::domain::{GroupId, PoolId};
+
+/// Where the server is and how long it may take.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    /// `redis://`, `rediss://` or `redis+unix://`.
+    pub url: String,
+    /// The longest that any command may take.
+    pub deadline: Duration,
+    /// The longest that connecting may take.
+    pub connect_timeout: Duration,
+}
+
+/// A [`Store`] on one Redis (or Valkey) server, version 7.0 or newer.
+pub struct RedisStore {
+    /// Decisions.
+    hot: Lane,
+    /// Listings and sweeps: they may be large, and must not stand in front of decisions.
+    slow: Lane,
+    scripts: Scripts,
+    keys: RwLock<HashMap<PoolId, std::sync::Arc<PoolKeys>>>,
+}
+
+impl RedisStore {
+    /// Prepares the store; connects on first use.
+    pub fn new(settings: &RedisSettings) -> Result<Self, StoreError> {
+        Self::with_scripts(settings, Scripts::new(Publish::Plain, None))
+    }
+
+    /// The same with scripts of the caller's (tests bring their own clock).
+    pub fn with_scripts(settings: &RedisSettings, scripts: Scripts) -> Result<Self, StoreError> {
+        let times = Times { deadline: settings.deadline, connect: settings.connect_timeout };
+        let hot = Lane::new(&settings.url, times)?;
+        let slow = Lane::new(&settings.url, Times { deadline: times.deadline * 4, ..times })?;
+        Ok(Self { hot, slow, scripts, keys: RwLock::default() })
+    }
+
+    fn keys(&self, pool: &PoolId) -> std::sync::Arc<PoolKeys> {
+        if let Ok(known) = self.keys.read()
+            && let Some(keys) = known.get(pool)
+        {
+            return keys.clone();
+        }
+        let keys = std::sync::Arc::new(PoolKeys::new(pool));
+        if let Ok(mut known) = self.keys.write() {
+            known.insert(pool.clone(), keys.clone());
+        }
+        keys
+    }
+
+    async fn invoke(&self, lane: &Lane, script: &Composed, pool: &PoolId, call: &Call) -> Result<Outcome, StoreError> {
+        let encoded = codec::encode(call);
+        let keys = self.keys(pool);
+        let mut command = evalsha(script, 6 + encoded.groups.len() + encoded.records.len());
+        for key in keys.fixed() {
+            command.arg(key);
+        }
+        for group in &encoded.groups {
+            command.arg(keys.group(*group));
+        }
+        for record in &encoded.records {
+            command.arg(keys.record(*record));
+        }
+        for arg in &encoded.args {
+            command.arg(arg.as_slice());
+        }
+        command.arg(keys.channel.as_bytes()).arg(encoded.texts.as_slice());
+        let reply = run_script(lane, script, &command).await?;
+        let Value::BulkString(raw) = reply else {
+            return Err(StoreError::Protocol(format!("expected one string, got {reply:?}")));
+        };
+        codec::decode(&encoded, &Bytes::from(raw)).map_err(|error| StoreError::Protocol(error.to_string()))
+    }
+}
+
+/// `EVALSHA` with its key count.
+fn evalsha(script: &Composed, keys: usize) -> Cmd {
+    let mut command = Cmd::with_capacity(keys + 10, 512);
+    command.arg("EVALSHA").arg(script.script.get_hash()).arg(keys);
+    command
+}
+
+/// Runs a script call; loads the script and repeats when the server does not have it (nothing was
+/// executed then).
+async fn run_script(lane: &Lane, script: &Composed, command: &Cmd) -> Result<Value, StoreError> {
+    let held = lane.connection().await?;
+    let mut connection = held.connection.clone();
+    let result = match within(lane, command.query_async(&mut connection)).await {
+        Err(Fault::Server(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+            let mut load = Cmd::new();
+            load.arg("SCRIPT").arg("LOAD").arg(&script.text);
+            let loaded: Result<Value, Fault> = within(lane, load.query_async(&mut connection)).await;
+            match loaded {
+                Ok(_) => within(lane, command.query_async(&mut connection)).await,
+                Err(fault) => Err(fault),
+            }
+        }
+        other => other,
+    };
+    result.map_err(|fault| fault.into_error(lane, &held, |message| script.locate(message)))
+}
+
+/// Runs a plain command on a lane.
+async fn run<T: redis::FromRedisValue>(
+    lane: &Lane,
+    query: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
+) -> Result<T, StoreError> {
+    let held = lane.connection().await?;
+    let mut connection = held.connection.clone();
+    within(lane, query(&mut connection)).await.map_err(|fault| fault.into_error(lane, &held, str::to_owned))
+}
+
+enum Fault {
+    Deadline,
+    Server(RedisError),
+}
+
+async fn within<T>(lane: &Lane, future: impl Future<Output = Result<T, RedisError>>) -> Result<T, Fault> {
+    match tokio::time::timeout(lane.deadline(), future).await {
+        Err(_) => Err(Fault::Deadline),
+        Ok(Err(error)) if error.is_timeout() => Err(Fault::Deadline),
+        Ok(result) => result.map_err(Fault::Server),
+    }
+}
+
+impl Fault {
+    /// What the caller is told. A connection that is of no more use is given up: one that broke, one
+    /// whose server may not write any more, and one that went silent (an answer that comes too late
+    /// would otherwise be waited for by the next command, too).
+    fn into_error(self, lane: &Lane, held: &Held, locate: impl Fn(&str) -> String) -> StoreError {
+        match self {
+            Self::Deadline => {
+                lane.give_up(held);
+                StoreError::Timeout(lane.deadline())
+            }
+            Self::Server(error) if error.is_unrecoverable_error() || error.is_connection_dropped() => {
+                lane.give_up(held);
+                StoreError::Lost(error.to_string())
+            }
+            Self::Server(error) => match error.kind() {
+                ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => {
+                    lane.give_up(held);
+                    StoreError::Unavailable(error.to_string())
+                }
+                ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::ClusterDown) => {
+                    StoreError::Unavailable(error.to_string())
+                }
+                _ => StoreError::Refused(locate(&error.to_string())),
+            },
+        }
+    }
+}
+
+/// True when a call can only give back, so that it may run while the server is out of memory.
+fn only_frees(call: &Call) -> bool {
+    call.ops.iter().all(|op| matches!(op, Op::Settle { .. } | Op::Touch { .. } | Op::Reset { .. }))
+}
+
+impl Store for RedisStore {
+    fn apply<'a>(&'a self, pool: &'a PoolId, call: &'a Call) -> BoxFuture<'a, Result<Outcome, StoreError>> {
+        let script = if only_frees(call) { &self.scripts.apply_freeing } else { &self.scripts.apply };
+        self.invoke(&self.hot, script, pool, call).boxed()
+    }
+
+    fn read<'a>(&'a self, pool: &'a PoolId, call: &'a Call) -> BoxFuture<'a, Result<Outcome, StoreError>> {
+        self.invoke(&self.slow, &self.scripts.read, pool, call).boxed()
+    }
+
+    fn due<'a>(&'a self, pool: &'a PoolId, max: usize) -> BoxFuture<'a, Result<Due, StoreError>> {
+        listing::due(&self.slow, &self.scripts.due, self.keys(pool), max).boxed()
+    }
+
+    fn trim<'a>(&'a self, pool: &'a PoolId, clock_us: u64) -> BoxFuture<'a, Result<(), StoreError>> {
+        listing::trim(&self.slow, self.keys(pool), clock_us).boxed()
+    }
+
+    fn records<'a>(&'a self, pool: &'a PoolId, ids: &'a [RecordId]) -> BoxFuture<'a, Result<Vec<Option<Record>>, StoreError>> {
+        listing::records(&self.slow, self.keys(pool), ids).boxed()
+    }
+
+    fn open<'a>(&'a self, pool: &'a PoolId, max: usize) -> BoxFuture<'a, Result<Vec<RecordId>, StoreError>> {
+        listing::open(&self.slow, self.keys(pool), max).boxed()
+    }
+
+    fn groups<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        after: Option<&'a str>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<GroupPage, StoreError>> {
+        listing::groups(&self.slow, self.keys(pool), after, max).boxed()
+    }
+
+    fn register<'a>(&'a self, pool: &'a PoolId, names: &'a [(u64, String)]) -> BoxFuture<'a, Result<(), StoreError>> {
+        listing::register(&self.slow, &self.scripts.register, self.keys(pool), names).boxed()
+    }
+
+    fn overrides<'a>(&'a self, pool: &'a PoolId) -> BoxFuture<'a, Result<Overrides, StoreError>> {
+        listing::overrides(&self.slow, self.keys(pool)).boxed()
+    }
+
+    fn set_override<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        field: &'a str,
+        value: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        listing::set_override(&self.slow, &self.scripts.configure, self.keys(pool), field, value).boxed()
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        run(&self.hot, async |connection| redis::cmd("PING").query_async::<Value>(connection).await)
+            .map(|answer| answer.map(drop))
+            .boxed()
+    }
+}
+
+/// A reply of another shape than asked for.
+fn unexpected(value: &Value) -> StoreError {
+    StoreError::Protocol(format!("unexpected reply {value:?}"))
+}
+
+/// A group or record name in a reply.
+fn name_of(raw: &[u8]) -> Result<GroupId, StoreError> {
+    GroupId::from_bytes(raw).ok_or_else(|| StoreError::Protocol("a name in an index is not one of ours".into()))
+}

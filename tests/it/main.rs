@@ -1,0 +1,4 @@
+//! Integration tests: one binary, real servers.
+
+mod lockstep;
+mod support;
