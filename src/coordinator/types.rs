@@ -363,6 +363,9 @@ pub enum CoordinatorError {
         /// As given.
         limit: String,
     },
+    /// The scope is not valid (with the estimate's model in it).
+    #[error(transparent)]
+    Scope(#[from] crate::domain::scope::InvalidScope),
     /// The request's costs do not fit the pool's limits.
     #[error(transparent)]
     Plan(#[from] PlanError),

@@ -16,7 +16,7 @@ pub mod unit;
 
 pub use ids::{LimitId, Number, PoolId};
 pub use limit::{Kind, Limit, Mode, OnLeaseEnd, Priority, Settle};
-pub use plan::{Demand, Estimate, PlanError};
+pub use plan::{Estimate, PlanError};
 pub use pool::{Pool, Provider};
 pub use scope::{GroupId, Partition, Scope};
 pub use status::{CounterStatus, PoolStatus};

@@ -1,7 +1,7 @@
 //! Calendar periods of budgets, correct across daylight saving: boundaries are local midnights
 //! (or full hours) of the configured zone, as instants.
 
-use jiff::{Timestamp, ToSpan, Unit as CalendarUnit, Zoned, ZonedRound, tz::TimeZone};
+use jiff::{Span, Timestamp, ToSpan, Zoned, tz::TimeZone};
 
 /// Length of a budget's period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,42 +67,52 @@ impl Calendar {
     /// Boundaries of the three periods around an instant. Saturates at the ends of representable time.
     pub fn around(&self, at_us: u64) -> Boundaries {
         let at = Timestamp::from_microsecond(i64::try_from(at_us).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX);
-        let start = self.start(&at.to_zoned(self.zone.clone()));
-        let next = self.step(&start, 1);
-        Boundaries([self.step(&start, -1), start, next.clone(), self.step(&next, 1)].map(|zoned| instant_us(&zoned)))
+        let (start, end) = self.period(at);
+        let before = self.period(start.checked_sub(1.microsecond()).unwrap_or(start)).0;
+        let after = self.period(end).1;
+        Boundaries([before, start, end, after].map(instant_us))
     }
 
-    fn start(&self, at: &Zoned) -> Zoned {
+    /// Start and end of the period that holds an instant.
+    fn period(&self, at: Timestamp) -> (Timestamp, Timestamp) {
+        let zoned = at.to_zoned(self.zone.clone());
+        let days = |start: Zoned, span: Span| {
+            let end = start.checked_add(span).and_then(|next| next.start_of_day()).unwrap_or_else(|_| start.clone());
+            (start.timestamp(), end.timestamp())
+        };
         let midnight = |zoned: &Zoned| zoned.start_of_day().unwrap_or_else(|_| zoned.clone());
         match self.length {
-            // Rounding the instant, not the wall clock, keeps the repeated hour of autumn two periods.
-            PeriodLength::Hour => at
-                .round(ZonedRound::new().smallest(CalendarUnit::Hour).mode(jiff::RoundMode::Trunc))
-                .unwrap_or_else(|_| at.clone()),
-            PeriodLength::Day => midnight(at),
+            PeriodLength::Hour => self.hour(&zoned),
+            PeriodLength::Day => days(midnight(&zoned), 1.day()),
             PeriodLength::Week => {
-                let since_monday = i64::from(at.weekday().to_monday_zero_offset());
-                midnight(&at.checked_sub(since_monday.days()).unwrap_or_else(|_| at.clone()))
+                let since_monday = i64::from(zoned.weekday().to_monday_zero_offset());
+                days(midnight(&zoned.checked_sub(since_monday.days()).unwrap_or_else(|_| zoned.clone())), 1.week())
             }
-            PeriodLength::Month => midnight(&at.first_of_month().unwrap_or_else(|_| at.clone())),
+            PeriodLength::Month => days(midnight(&zoned.first_of_month().unwrap_or_else(|_| zoned.clone())), 1.month()),
         }
     }
 
-    fn step(&self, start: &Zoned, count: i64) -> Zoned {
-        let span = match self.length {
-            PeriodLength::Hour => count.hours(),
-            PeriodLength::Day => count.days(),
-            PeriodLength::Week => count.weeks(),
-            PeriodLength::Month => count.months(),
+    /// From one full hour of the offset in force to the next, cut where the offset changes: the repeated
+    /// hour of autumn is two periods, and a change by half an hour makes a short one.
+    fn hour(&self, zoned: &Zoned) -> (Timestamp, Timestamp) {
+        const HOUR: i64 = 3600;
+        let (at, offset) = (zoned.timestamp(), i64::from(zoned.offset().seconds()));
+        let floor = (at.as_second() + offset).div_euclid(HOUR) * HOUR - offset;
+        let second = |second: i64| Timestamp::from_second(second).unwrap_or(at);
+        let moves = |instant: &Timestamp| {
+            let before = instant.checked_sub(1.second()).unwrap_or(*instant);
+            self.zone.to_offset(before) != self.zone.to_offset(*instant)
         };
-        let moved = start.checked_add(span).unwrap_or_else(|_| start.clone());
-        // A day may begin at 01:00 where the clocks skip midnight; its neighbours do not.
-        self.start(&moved)
+        let just_after = at.checked_add(1.nanosecond()).unwrap_or(at);
+        let changed = self.zone.preceding(just_after).map(|t| t.timestamp()).find(moves);
+        let changes = self.zone.following(at).map(|t| t.timestamp()).find(moves);
+        let (start, end) = (second(floor), second(floor + HOUR));
+        (changed.map_or(start, |change| start.max(change)), changes.map_or(end, |change| end.min(change)))
     }
 }
 
-fn instant_us(zoned: &Zoned) -> u64 {
-    u64::try_from(zoned.timestamp().as_microsecond()).unwrap_or(0)
+fn instant_us(at: Timestamp) -> u64 {
+    u64::try_from(at.as_microsecond()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! From a request to what it takes: which limits apply, and how much of each.
 
-use super::{limit::Limit, pool::Pool, scope::Scope, unit::Cost, unit::Unit};
+use super::{limit::Limit, pool::Pool, unit::Cost, unit::Unit};
 
 /// What the caller knows of a call before it is sent; fills in costs that were not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,15 +28,6 @@ impl Estimate {
     }
 }
 
-/// Units asked of one limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Demand {
-    /// Index into [`Pool::limits`].
-    pub limit: usize,
-    /// Units.
-    pub amount: u64,
-}
-
 /// Why a request cannot be asked at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -61,13 +52,18 @@ pub enum PlanError {
 }
 
 impl Pool {
-    /// The cost of a request in a limit's unit: the explicit cost, else one for `requests`, else the
-    /// estimate, else the limit's default. `None` when nothing is known.
-    fn cost_in(limit: &Limit, cost: &Cost, estimate: Option<&Estimate>) -> Option<u64> {
-        cost.get(&limit.unit)
+    /// The cost of a request in the unit of a limit that applies: the explicit cost, else one for
+    /// `requests`, else the estimate, else the limit's default; `None` = the limit is optional and skipped.
+    pub fn cost_for(&self, limit: &Limit, cost: &Cost, estimate: Option<&Estimate>) -> Result<Option<u64>, PlanError> {
+        let known = cost
+            .get(&limit.unit)
             .or_else(|| (limit.unit.as_str() == Unit::REQUESTS).then_some(1))
             .or_else(|| estimate.and_then(|e| e.cost_in(&limit.unit)))
-            .or(limit.default_cost)
+            .or(limit.default_cost);
+        match known {
+            None if !limit.optional => Err(PlanError::MissingUnit { limit: limit.id.to_string(), unit: limit.unit.to_string() }),
+            known => Ok(known),
+        }
     }
 
     /// Refuses units that nobody knows.
@@ -76,27 +72,5 @@ impl Pool {
             None => Ok(()),
             Some((unit, _)) => Err(PlanError::UnknownUnit { unit: unit.to_string(), known: self.known_units() }),
         }
-    }
-
-    /// Indexes of the limits that apply to a scope, whatever the cost.
-    pub fn applicable(&self, scope: &Scope) -> Vec<usize> {
-        (0..self.limits.len()).filter(|at| self.limits[*at].applies_to(scope)).collect()
-    }
-
-    /// What a request takes of each limit in `applicable`.
-    pub fn demands(&self, applicable: &[usize], cost: &Cost, estimate: Option<&Estimate>) -> Result<Vec<Demand>, PlanError> {
-        self.check_units(cost)?;
-        let mut demands = Vec::with_capacity(applicable.len());
-        for &at in applicable {
-            let limit = &self.limits[at];
-            match Self::cost_in(limit, cost, estimate) {
-                Some(amount) => demands.push(Demand { limit: at, amount }),
-                None if limit.optional => {}
-                None => {
-                    return Err(PlanError::MissingUnit { limit: limit.id.to_string(), unit: limit.unit.to_string() });
-                }
-            }
-        }
-        Ok(demands)
     }
 }

@@ -100,12 +100,8 @@ pub trait Store: Send + Sync + 'static {
     fn open<'a>(&'a self, pool: &'a PoolId, max: usize) -> BoxFuture<'a, Result<Vec<RecordId>, StoreError>>;
 
     /// Groups after a place, at most `max`.
-    fn groups<'a>(
-        &'a self,
-        pool: &'a PoolId,
-        after: Option<&'a str>,
-        max: usize,
-    ) -> BoxFuture<'a, Result<GroupPage, StoreError>>;
+    fn groups<'a>(&'a self, pool: &'a PoolId, after: Option<&'a str>, max: usize)
+    -> BoxFuture<'a, Result<GroupPage, StoreError>>;
 
     /// Writes down which number stands for which name; an error names a collision.
     fn register<'a>(&'a self, pool: &'a PoolId, names: &'a [(u64, String)]) -> BoxFuture<'a, Result<(), StoreError>>;
@@ -124,4 +120,3 @@ pub trait Store: Send + Sync + 'static {
     /// Does the store answer?
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
-

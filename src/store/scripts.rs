@@ -124,7 +124,8 @@ mod tests {
         let scripts = Scripts::new(Publish::Plain, None);
         let text = &scripts.apply.text;
         let line = 1 + text.lines().position(|l| l.starts_with("local function take_rate")).unwrap();
-        let in_file = 1 + include_str!("../../lua/lib/rate.lua").lines().position(|l| l.starts_with("local function take_rate")).unwrap();
+        let in_file =
+            1 + include_str!("../../lua/lib/rate.lua").lines().position(|l| l.starts_with("local function take_rate")).unwrap();
         let told = scripts.apply.locate(&format!("ERR user_script:{line}: oh no"));
         assert_eq!(told, format!("ERR lib/rate.lua:{in_file}: oh no"));
     }

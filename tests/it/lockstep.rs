@@ -40,8 +40,15 @@ struct Drawn {
 }
 
 fn drawn() -> impl Strategy<Value = Drawn> {
-    (0..6u8, prop::sample::select(vec![1_000u32, 1_500, 10_000, 60_000, 3_600_000]), 1..200u64, 1..200u64, any::<[bool; 6]>(), 0..4u8).prop_map(
-        |(kind, window_ms, capacity, other_capacity, flags, share)| Drawn {
+    (
+        0..6u8,
+        prop::sample::select(vec![1_000u32, 1_500, 10_000, 60_000, 3_600_000]),
+        1..200u64,
+        1..200u64,
+        any::<[bool; 6]>(),
+        0..4u8,
+    )
+        .prop_map(|(kind, window_ms, capacity, other_capacity, flags, share)| Drawn {
             kind,
             window_ms,
             capacity,
@@ -53,8 +60,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
             admitted: flags[5],
             share: if share == 0 { 500 } else { 1000 },
             only_first: flags[3] && flags[4],
-        },
-    )
+        })
 }
 
 /// One step of a run; numbers pick among what exists.
@@ -155,7 +161,8 @@ fn node(limits: &[Drawn], other: bool) -> Node {
         })
     };
     let pool_wide = spec(Partition::default(), false);
-    let groups: Vec<Arc<GroupSpec>> = (0..3).map(|scope| if scope == 2 { pool_wide.clone() } else { spec(partition(scope), true) }).collect();
+    let groups: Vec<Arc<GroupSpec>> =
+        (0..3).map(|scope| if scope == 2 { pool_wide.clone() } else { spec(partition(scope), true) }).collect();
     let shapes = (0..3)
         .map(|scope| {
             let own = if scope == 2 { vec![pool_wide.clone()] } else { vec![pool_wide.clone(), groups[scope].clone()] };
@@ -177,7 +184,10 @@ fn node(limits: &[Drawn], other: bool) -> Node {
 
 /// The same shape without its concurrency items (a use that was not reserved opens nothing).
 fn for_record(shape: &Shape) -> Arc<Shape> {
-    Arc::new(Shape { groups: shape.groups.clone(), items: shape.items.iter().filter(|item| !item.rule.concurrency).cloned().collect() })
+    Arc::new(Shape {
+        groups: shape.groups.clone(),
+        items: shape.items.iter().filter(|item| !item.rule.concurrency).cloned().collect(),
+    })
 }
 
 fn amounts(shape: &Shape, costs: [u16; 3]) -> Vec<u64> {
@@ -243,7 +253,15 @@ impl Run {
                     self.reservations.push((record, nonce, shape.groups.iter().map(|g| g.id).collect()));
                 }
                 let costs = amounts(&shape, *costs);
-                Op::Reserve { shape, costs, record, nonce, fingerprint: 9, lease_us: u64::from(*lease_ms) * 1000, blob: Bytes::from_static(b"blob") }
+                Op::Reserve {
+                    shape,
+                    costs,
+                    record,
+                    nonce,
+                    fingerprint: 9,
+                    lease_us: u64::from(*lease_ms) * 1000,
+                    blob: Bytes::from_static(b"blob"),
+                }
             }
             Step::Commit { which, costs, partial, forget_groups } => {
                 let (record, nonce, groups) = self.pick(*which)?;
@@ -251,7 +269,13 @@ impl Run {
                 let costs: Vec<_> = list.map(|(k, cost)| (Number::of(&format!("unit {k}")), u64::from(*cost))).collect();
                 let fingerprint = costs.iter().map(|(_, cost)| cost).sum::<u64>() + 1;
                 let groups = if *forget_groups { Vec::new() } else { groups };
-                Op::Settle { record, nonce: Some(nonce), groups, how: Settlement::Commit { costs, estimated: *partial }, fingerprint }
+                Op::Settle {
+                    record,
+                    nonce: Some(nonce),
+                    groups,
+                    how: Settlement::Commit { costs, estimated: *partial },
+                    fingerprint,
+                }
             }
             Step::Release { which, by_key } => {
                 let (record, nonce, groups) = self.pick(*which)?;
@@ -317,7 +341,13 @@ impl Run {
                 other => {
                     // Operations of one configuration may share a call; a change of it begins another.
                     if let Some(op) = self.op(other) {
-                        let mixed = matches!(other, Step::Reserve { config: true, .. } | Step::Extend { config: true, .. } | Step::Record { config: true, .. } | Step::Check { config: true, .. });
+                        let mixed = matches!(
+                            other,
+                            Step::Reserve { config: true, .. }
+                                | Step::Extend { config: true, .. }
+                                | Step::Record { config: true, .. }
+                                | Step::Check { config: true, .. }
+                        );
                         if mixed || matches!(other, Step::Extend { .. }) {
                             let ops = std::mem::take(&mut batch);
                             self.run_batch(ops).await;
@@ -350,7 +380,13 @@ impl Run {
         assert_eq!(records, self.model.records(&self.pool, &got.leases).await.unwrap());
         let mut ops = Vec::new();
         for (id, record) in got.leases.iter().zip(records) {
-            ops.push(Op::Settle { record: *id, nonce: None, groups: record.unwrap().groups, how: Settlement::Expire, fingerprint: 0 });
+            ops.push(Op::Settle {
+                record: *id,
+                nonce: None,
+                groups: record.unwrap().groups,
+                how: Settlement::Expire,
+                fingerprint: 0,
+            });
         }
         ops.extend(got.groups.iter().map(|id| Op::Touch { group: GroupRef::Id(*id) }));
         self.call(ops).await;
@@ -359,14 +395,8 @@ impl Run {
     async fn read_all(&mut self) {
         for config in [0, 1] {
             let ops = self.nodes[config].groups.iter().map(|g| Op::Read { group: GroupRef::Spec(g.clone()) }).collect();
-            let call = Call {
-                config_version: 0,
-                retention_us: 0,
-                calendars: self.calendars.clone(),
-                about_us: self.time,
-                seed: 1,
-                ops,
-            };
+            let call =
+                Call { config_version: 0, retention_us: 0, calendars: self.calendars.clone(), about_us: self.time, seed: 1, ops };
             let expected = self.model.read(&self.pool, &call).await.unwrap();
             assert_eq!(self.redis.read(&self.pool, &call).await.unwrap(), expected);
         }

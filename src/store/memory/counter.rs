@@ -249,7 +249,8 @@ impl Counter {
             return CounterStatus::Exhausted;
         }
         let leaves_below = warning.saturating_sub(50);
-        if total * 1000 >= capacity * warning || (self.status != CounterStatus::Normal && total * 1000 >= capacity * leaves_below) {
+        if total * 1000 >= capacity * warning || (self.status != CounterStatus::Normal && total * 1000 >= capacity * leaves_below)
+        {
             return CounterStatus::Warning;
         }
         CounterStatus::Normal

@@ -153,7 +153,11 @@ impl MemoryStore {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T: Send + 'static>(&self, pool: &PoolId, f: impl FnOnce(&mut PoolState) -> T) -> BoxFuture<'static, Result<T, StoreError>> {
+    fn with<T: Send + 'static>(
+        &self,
+        pool: &PoolId,
+        f: impl FnOnce(&mut PoolState) -> T,
+    ) -> BoxFuture<'static, Result<T, StoreError>> {
         let result = f(self.pools().entry(pool.clone()).or_default());
         async move { Ok(result) }.boxed()
     }
@@ -178,7 +182,8 @@ impl Store for MemoryStore {
                 .map(|(id, record)| (record.deadline_us, *id))
                 .collect();
             leases.sort_unstable();
-            let mut groups: Vec<(u64, GroupId)> = state.due.iter().filter(|(_, at)| **at <= now).map(|(id, at)| (*at, *id)).collect();
+            let mut groups: Vec<(u64, GroupId)> =
+                state.due.iter().filter(|(_, at)| **at <= now).map(|(id, at)| (*at, *id)).collect();
             groups.sort_unstable();
             let names = |list: Vec<(u64, GroupId)>| list.into_iter().take(max).map(|(_, id)| id).collect();
             Due { clock_us: now, leases: names(leases), groups: names(groups) }

@@ -149,7 +149,9 @@ impl Work<'_> {
         let ended = self.now >= record.deadline_us;
         match (how, record.state) {
             (Settlement::Expire, state) if state != RecordState::Open || !ended => return Answer::Noop,
-            (Settlement::Commit { .. }, RecordState::Committed) if record.settlement == fingerprint => return Answer::Replay(record),
+            (Settlement::Commit { .. }, RecordState::Committed) if record.settlement == fingerprint => {
+                return Answer::Replay(record);
+            }
             (Settlement::Release { .. }, RecordState::Released | RecordState::Expired) => return Answer::Replay(record),
             (_, RecordState::Committed | RecordState::Released) => return Answer::Conflict(record),
             _ => {}

@@ -8,14 +8,7 @@ use redis::Value;
 use super::{Lane, evalsha, name_of, run, run_script, unexpected};
 use crate::{
     domain::GroupId,
-    store::{
-        Due, GroupPage, Overrides, StoreError,
-        call::RecordId,
-        codec,
-        keys::PoolKeys,
-        reply::Record,
-        scripts::Composed,
-    },
+    store::{Due, GroupPage, Overrides, StoreError, call::RecordId, codec, keys::PoolKeys, reply::Record, scripts::Composed},
 };
 
 /// Most records read with one command.
@@ -88,12 +81,7 @@ pub async fn groups(lane: &Lane, keys: Arc<PoolKeys>, after: Option<&str>, max: 
     Ok(GroupPage { groups, next })
 }
 
-pub async fn register(
-    lane: &Lane,
-    script: &Composed,
-    keys: Arc<PoolKeys>,
-    names: &[(u64, String)],
-) -> Result<(), StoreError> {
+pub async fn register(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, names: &[(u64, String)]) -> Result<(), StoreError> {
     if names.is_empty() {
         return Ok(());
     }

@@ -1,0 +1,187 @@
+//! Reading counters: of a scope, or of the whole pool a page at a time.
+
+use std::sync::Arc;
+
+use super::{
+    Coordinator,
+    catalogue::{Catalogue, Partitioning, figure},
+    queue::PoolQueue,
+    store_error,
+    types::{CoordinatorError, Reset, Usage},
+};
+use crate::{
+    domain::{GroupId, Number, Partition, PoolId, Scope},
+    store::{
+        Store, StoreError,
+        call::{Call, GroupRef, GroupSpec, Op},
+        reply::{Outcome, Reply},
+    },
+};
+
+/// Groups read by one script call.
+const PORTION: usize = 100;
+
+/// A group to be read.
+struct Wanted<'a> {
+    partitioning: &'a Partitioning,
+    partition: Arc<Partition>,
+    spec: Arc<GroupSpec>,
+}
+
+fn wanted<'a>(catalogue: &Catalogue, partitioning: &'a Partitioning, partition: Partition) -> Wanted<'a> {
+    let spec = catalogue.group(partitioning, &partition);
+    Wanted { partitioning, partition: Arc::new(partition), spec }
+}
+
+/// True when no entry of the partition contradicts the scope.
+fn fits(partition: &Partition, scope: &Scope) -> bool {
+    partition.iter().all(|(key, value)| scope.get(key).is_none_or(|asked| asked == value))
+}
+
+async fn read(
+    queue: &PoolQueue,
+    store: &dyn Store,
+    catalogue: &Catalogue,
+    groups: &[Wanted<'_>],
+) -> Result<Reply, CoordinatorError> {
+    let mut call = Call {
+        config_version: catalogue.version,
+        retention_us: 0,
+        calendars: catalogue.calendars.clone(),
+        about_us: queue.clock.about_us(),
+        seed: 0,
+        ops: groups.iter().map(|wanted| Op::Read { group: GroupRef::Spec(wanted.spec.clone()) }).collect(),
+    };
+    for _ in 0..2 {
+        match store.read(queue.id(), &call).await.map_err(store_error)? {
+            Outcome::Done(reply) => {
+                queue.clock.learn(reply.header.clock_us);
+                return Ok(reply);
+            }
+            Outcome::RetryPeriod(header) | Outcome::StaleConfig(header) => call.about_us = header.clock_us,
+        }
+    }
+    Err(CoordinatorError::Internal("the store kept asking for other periods".into()))
+}
+
+async fn usage(
+    queue: &PoolQueue,
+    store: &dyn Store,
+    catalogue: &Catalogue,
+    groups: Vec<Wanted<'_>>,
+    scope: &Scope,
+    next: Option<String>,
+) -> Result<Usage, CoordinatorError> {
+    let mut figures = Vec::new();
+    let mut header = None;
+    for portion in groups.chunks(PORTION) {
+        let reply = read(queue, store, catalogue, portion).await?;
+        for (wanted, (_, base)) in portion.iter().zip(&reply.bases) {
+            for (slot, limit) in wanted.partitioning.limits.iter().enumerate() {
+                let limit = &catalogue.pool.limits[*limit];
+                let (Some(counter), Some(spec)) = (reply.counters.get(base + slot), wanted.spec.slots.get(slot)) else {
+                    continue;
+                };
+                if limit.applies_to(scope) {
+                    figures.push(figure(limit, &wanted.partition, spec.capacity, counter, reply.header.clock_us));
+                }
+            }
+        }
+        header = Some(reply.header);
+    }
+    let header = match header {
+        Some(header) => header,
+        None => read(queue, store, catalogue, &[]).await?.header,
+    };
+    let status = catalogue.scope_status(&header, if scope.is_empty() { &[] } else { &figures });
+    Ok(Usage { figures, status, cursor: header.position.to_cursor(), at_us: header.clock_us, next })
+}
+
+/// The groups of a page of the pool's index that this configuration knows and the scope admits.
+async fn page<'a>(
+    queue: &PoolQueue,
+    store: &dyn Store,
+    catalogue: &'a Catalogue,
+    scope: &Scope,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Wanted<'a>>, Option<String>), StoreError> {
+    let page = store.groups(queue.id(), after, limit).await?;
+    let known = page.groups.iter().filter_map(|(_, text)| {
+        let partition = Partition::from_text(text)?;
+        let per: Vec<&str> = partition.iter().map(|(key, _)| key).collect();
+        let partitioning = catalogue.partitionings.iter().find(|p| p.per.iter().map(AsRef::as_ref).eq(per.iter().copied()))?;
+        (!partition.is_pool_wide() && fits(&partition, scope)).then(|| wanted(catalogue, partitioning, partition))
+    });
+    let mut known: Vec<Wanted<'_>> = known.collect();
+    known.sort_by(|a, b| a.partition.cmp(&b.partition));
+    Ok((known, page.next))
+}
+
+/// Groups and counters that a reset touches; no numbers = all of the group.
+pub async fn resettable(
+    queue: &PoolQueue,
+    store: &dyn Store,
+    request: &Reset,
+) -> Result<Vec<(GroupId, Vec<Number>)>, StoreError> {
+    let catalogue = queue.catalogue.load_full();
+    let numbers = |partitioning: &Partitioning| -> Option<Vec<Number>> {
+        let Some(limit) = &request.limit else { return Some(Vec::new()) };
+        let at = partitioning.limits.iter().find(|at| catalogue.pool.limits[**at].id.as_str() == limit)?;
+        Some(vec![catalogue.pool.limits[*at].number()])
+    };
+    let mut list = Vec::new();
+    if request.scope.is_empty()
+        && let Some(numbers) = catalogue.partitionings.first().and_then(numbers)
+    {
+        list.push((GroupId::pool_wide(), numbers));
+    }
+    let mut after: Option<String> = None;
+    loop {
+        let (groups, next) = page(queue, store, &catalogue, &Scope::default(), after.as_deref(), 1000).await?;
+        for group in groups.iter().filter(|group| contains(&group.partition, &request.scope)) {
+            if let Some(numbers) = numbers(group.partitioning) {
+                list.push((group.spec.id, numbers));
+            }
+        }
+        match next {
+            Some(next) => after = Some(next),
+            None => return Ok(list),
+        }
+    }
+}
+
+/// True when each entry of the scope stands in the partition.
+fn contains(partition: &Partition, scope: &Scope) -> bool {
+    scope.iter().all(|(key, value)| partition.get(key) == Some(value))
+}
+
+impl Coordinator {
+    /// Counters whose partition does not contradict the scope (all of the pool when the scope is
+    /// empty), a page of at most `limit` groups at a time; the first page begins with the pool-wide ones.
+    pub async fn usage(
+        &self,
+        pool: &PoolId,
+        scope: &Scope,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Usage, CoordinatorError> {
+        let queue = self.queue(pool)?;
+        let catalogue = queue.catalogue.load_full();
+        let (mut groups, next) =
+            page(queue, self.0.store.as_ref(), &catalogue, scope, after, limit).await.map_err(store_error)?;
+        if after.is_none() {
+            groups.insert(0, wanted(&catalogue, &catalogue.partitionings[0], Partition::default()));
+        }
+        usage(queue, self.0.store.as_ref(), &catalogue, groups, scope, next).await
+    }
+
+    /// Counters that stand for this scope: the pool-wide ones, and those all of whose keys it names.
+    pub async fn usage_of(&self, pool: &PoolId, scope: &Scope) -> Result<Usage, CoordinatorError> {
+        let queue = self.queue(pool)?;
+        let catalogue = queue.catalogue.load_full();
+        let named = catalogue.partitionings.iter().filter(|p| p.per.iter().all(|key| scope.get(key).is_some()));
+        let groups = named.map(|p| wanted(&catalogue, p, scope.select(&p.per))).collect();
+        usage(queue, self.0.store.as_ref(), &catalogue, groups, scope, None).await
+    }
+}

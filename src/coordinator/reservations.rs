@@ -1,0 +1,207 @@
+//! Reservations as callers know them: identities, what is kept with the record, views of it.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Coordinator,
+    catalogue::Catalogue,
+    ids::{self, ReservationId},
+    types::{CoordinatorError, Grant, Metadata, ReservationState, ReservationView, Reserve},
+};
+use crate::{
+    domain::{PoolId, Scope, Unit},
+    store::{
+        call::{RecordId, Shape},
+        reply::{Record, RecordState},
+    },
+};
+
+/// Open reservations that a listing looks at.
+const LISTED: usize = 10_000;
+
+/// What the store keeps with a record without looking at it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(rename = "s", default)]
+    scope: Scope,
+    #[serde(rename = "m", default, skip_serializing_if = "Metadata::is_empty")]
+    metadata: Metadata,
+    #[serde(rename = "p", default)]
+    principal: String,
+}
+
+/// Scope, metadata and principal for the record.
+pub fn blob(scope: &Scope, metadata: &Metadata, principal: &str) -> Bytes {
+    #[derive(Serialize)]
+    struct Keeping<'a> {
+        #[serde(rename = "s")]
+        scope: &'a Scope,
+        #[serde(rename = "m", skip_serializing_if = "Metadata::is_empty")]
+        metadata: &'a Metadata,
+        #[serde(rename = "p")]
+        principal: &'a str,
+    }
+    serde_json::to_vec(&Keeping { scope, metadata, principal }).unwrap_or_default().into()
+}
+
+/// Which record a reserve writes, and how a repetition is recognised.
+pub struct Identity {
+    pub record: RecordId,
+    pub nonce: u32,
+    pub fingerprint: u64,
+}
+
+impl Identity {
+    /// Random, unless the request has an idempotency key: then the same on every node.
+    pub fn of(request: &Reserve, scope: &Scope) -> Self {
+        let nonce = rand::random();
+        match &request.idempotency_key {
+            None => Self { record: ids::random_record(), nonce, fingerprint: u64::from(nonce) },
+            Some(key) => {
+                let body = format!(
+                    "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
+                    scope, request.ask.cost, request.ask.estimate, request.ask.priority, request.lease, request.metadata
+                );
+                Self {
+                    record: ids::keyed_record(&request.principal, key),
+                    nonce,
+                    fingerprint: ids::fingerprint(["reserve".as_bytes(), body.as_bytes()]),
+                }
+            }
+        }
+    }
+
+    /// The reservation's id.
+    pub fn reservation(&self, pool: &PoolId, shape: &Shape) -> String {
+        let groups = shape.groups.iter().map(|group| group.id).collect();
+        ReservationId { pool: ids::pool_tag(pool), nonce: self.nonce, record: self.record, groups }.to_text()
+    }
+}
+
+/// Which record a recorded use writes, and its fingerprint.
+pub fn use_identity(request: &super::types::Record, scope: &Scope) -> (RecordId, u64) {
+    let body = format!("{:?}|{:?}|{:?}", scope, request.ask.cost, request.ask.estimate);
+    let record =
+        request.idempotency_key.as_ref().map_or_else(ids::random_record, |key| ids::keyed_record(&request.principal, key));
+    (record, ids::fingerprint(["record".as_bytes(), body.as_bytes()]))
+}
+
+/// The id under which a record was handed out.
+pub fn id_of(pool: &PoolId, id: RecordId, record: &Record) -> String {
+    ReservationId { pool: ids::pool_tag(pool), nonce: record.nonce, record: id, groups: record.groups.clone() }.to_text()
+}
+
+/// Its state at an instant; a lease ends by time, whether or not anybody has written that down yet.
+pub fn state_of(record: &Record, clock_us: u64) -> ReservationState {
+    match record.state {
+        RecordState::Open if record.deadline_us > clock_us => ReservationState::Open,
+        RecordState::Open | RecordState::Expired => ReservationState::Expired,
+        RecordState::Committed | RecordState::Recorded => ReservationState::Committed,
+        RecordState::Released | RecordState::Void => ReservationState::Released,
+    }
+}
+
+/// Amounts of a record by unit. Several limits count the same unit; they agree, except that
+/// a limit which settles at what was admitted may have kept more.
+pub fn charged(catalogue: &Catalogue, record: &Record) -> Vec<(Unit, u64)> {
+    let mut list: Vec<(Unit, u64)> = Vec::new();
+    let mut by_unit = std::collections::BTreeMap::<_, u64>::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for hold in &record.holds {
+        // An extension's holds stand beside the first ones, so amounts of one counter add up.
+        if seen.iter().all(|(unit, number, _)| *unit != hold.unit || *number == hold.number) {
+            *by_unit.entry(hold.unit).or_default() += hold.amount;
+        }
+        seen.insert((hold.unit, hold.number, hold.since_us));
+    }
+    for (number, amount) in by_unit {
+        if let Some(unit) = catalogue.unit(number) {
+            list.push((unit.clone(), amount));
+        }
+    }
+    list.sort_by(|a, b| a.0.cmp(&b.0));
+    list
+}
+
+/// The grant that an earlier reserve was given.
+pub fn replay(catalogue: &Catalogue, reservation: String, record: &Record, clock_us: u64) -> Grant {
+    Grant {
+        reservation,
+        expires_at_us: record.deadline_us,
+        charged: charged(catalogue, record),
+        state: state_of(record, clock_us),
+        replayed: true,
+    }
+}
+
+fn view(catalogue: &Catalogue, pool: &PoolId, id: RecordId, record: &Record, clock_us: u64) -> ReservationView {
+    let kept: Kept = serde_json::from_slice(&record.blob).unwrap_or_else(|_| Kept {
+        scope: Scope::default(),
+        metadata: Metadata::new(),
+        principal: String::new(),
+    });
+    ReservationView {
+        reservation: id_of(pool, id, record),
+        pool: pool.clone(),
+        state: state_of(record, clock_us),
+        scope: kept.scope,
+        metadata: kept.metadata,
+        created_at_us: record.since_us,
+        expires_at_us: record.deadline_us,
+        charged: charged(catalogue, record),
+    }
+}
+
+/// The scope that a reservation was made for.
+pub fn scope_of(record: &Record) -> Scope {
+    serde_json::from_slice::<Kept>(&record.blob).map(|kept| kept.scope).unwrap_or_default()
+}
+
+impl Coordinator {
+    /// One reservation.
+    pub async fn reservation(&self, id: &str) -> Result<ReservationView, CoordinatorError> {
+        let (queue, id) = self.find(id)?;
+        let records = self.0.store.records(queue.id(), &[id.record]).await.map_err(super::store_error)?;
+        let known =
+            |record: &Record| record.nonce == id.nonce && !matches!(record.state, RecordState::Void | RecordState::Recorded);
+        let record = records.into_iter().next().flatten().filter(known).ok_or(CoordinatorError::UnknownReservation)?;
+        Ok(view(&queue.catalogue.load(), queue.id(), id.record, &record, queue.clock.about_us()))
+    }
+
+    /// Open reservations whose scope contains `scope` and whose metadata contains `metadata`, oldest
+    /// first, with the place to go on from. Looks at no more than the 10,000 whose leases end first.
+    pub async fn reservations(
+        &self,
+        pool: &PoolId,
+        scope: &Scope,
+        metadata: &Metadata,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<ReservationView>, Option<String>), CoordinatorError> {
+        let queue = self.queue(pool)?;
+        let ids = self.0.store.open(pool, LISTED).await.map_err(super::store_error)?;
+        let records = self.0.store.records(pool, &ids).await.map_err(super::store_error)?;
+        let (catalogue, clock) = (queue.catalogue.load(), queue.clock.about_us());
+        let mut rows: Vec<((u64, RecordId), ReservationView)> = ids
+            .into_iter()
+            .zip(records)
+            .filter_map(|(id, record)| {
+                let record = record.filter(|record| record.state == RecordState::Open)?;
+                Some(((record.since_us, id), view(&catalogue, pool, id, &record, clock)))
+            })
+            .filter(|(_, view)| view.scope.contains(scope) && metadata.iter().all(|(k, v)| view.metadata.get(k) == Some(v)))
+            .collect();
+        rows.sort_by_key(|(place, _)| *place);
+        let place = |place: &(u64, RecordId)| format!("{}.{}", place.0, place.1.as_str());
+        if let Some(after) = after {
+            let (since, id) = after.split_once('.').unwrap_or((after, ""));
+            let since: u64 = since.parse().unwrap_or(0);
+            rows.retain(|((at, record), _)| (*at, record.as_str()) > (since, id));
+        }
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|(at, _)| place(at));
+        Ok((rows.into_iter().map(|(_, view)| view).collect(), next))
+    }
+}
