@@ -302,6 +302,34 @@ mod tests {
         assert_eq!(ping(&again).await.unwrap(), "PONG");
     }
 
+    /// Not a test by itself: the parent that the next one kills.
+    #[tokio::test]
+    #[ignore = "run as a child process by `a_killed_parent_takes_its_server_along`"]
+    async fn a_parent_that_waits() {
+        let server = PrivateRedis::start().await.unwrap();
+        println!("\nserver {}", server.pid());
+        sleep(Duration::from_secs(30)).await;
+    }
+
+    #[tokio::test]
+    async fn a_killed_parent_takes_its_server_along() {
+        let mut parent = Command::new(std::env::current_exe().unwrap())
+            .args(["private_redis::tests::a_parent_that_waits", "--exact", "--ignored", "--nocapture"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(parent.stdout.take().unwrap()).lines();
+        let pid = loop {
+            let line = said.next_line().await.unwrap().expect("the parent says its server's process id");
+            if let Some(pid) = line.strip_prefix("server ") {
+                break pid.parse().unwrap();
+            }
+        };
+        assert!(is_running(pid));
+        parent.kill().await.unwrap();
+        eventually("the process ends", || !is_running(pid)).await;
+    }
+
     #[tokio::test]
     async fn a_missing_program_is_named() {
         let options = Options { program: Some("/nowhere/redis-server".into()), ..Options::default() };
