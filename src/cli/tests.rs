@@ -55,9 +55,9 @@ fn verify_trace_says_whether_it_holds() {
     assert_eq!(
         text,
         "holds: at most 9 charged in any 1m, capacity 10\n\
-         worst interval: (1, 60000001] µs, 1 grants, to 1970-01-01T00:01:00.000001Z\n\
+         worst interval: (1, 60000001] µs, grants: 1, to 1970-01-01T00:01:00.000001Z\n\
          grants in the trace: 2\n\
-         overruns, not counted above: 1 settlements above their grant, 3 units in all\n  \
+         overruns, not counted above: 1, of 3 units in all\n  \
          line 2: 3 above the grant at 60000001 µs\n"
     );
     let trace = "{\"at_us\":1,\"cost\":7,\"settled\":1}\n{\"at_us\":60000000,\"cost\":9}\n";

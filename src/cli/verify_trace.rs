@@ -59,19 +59,19 @@ pub(super) fn run(args: VerifyTraceArgs, out: &mut impl Write) -> Result<ExitCod
 const OVERRUNS_SHOWN: usize = 10;
 
 fn print(report: &Report, grants: usize, args: &VerifyTraceArgs, out: &mut impl Write) -> std::io::Result<()> {
-    let (verdict, word) = if report.holds { ("holds", "charged") } else { ("DOES NOT HOLD", "charged") };
-    let word = if args.held { "held or charged" } else { word };
+    let verdict = if report.holds { "holds" } else { "DOES NOT HOLD" };
+    let word = if args.held { "held or charged" } else { "charged" };
     let window = humantime::format_duration(args.window);
     writeln!(out, "{verdict}: at most {} {word} in any {window}, capacity {}", report.worst, args.capacity)?;
     if report.grants > 0 {
         let Report { from_us, to_us, grants, .. } = report;
-        writeln!(out, "worst interval: ({from_us}, {to_us}] µs, {grants} grants{}", dated(*to_us))?;
+        writeln!(out, "worst interval: ({from_us}, {to_us}] µs, grants: {grants}{}", dated(*to_us))?;
     }
     writeln!(out, "grants in the trace: {grants}")?;
     let total: u128 = report.overruns.iter().map(|overrun| u128::from(overrun.amount)).sum();
     if !report.overruns.is_empty() {
         let count = report.overruns.len();
-        writeln!(out, "overruns, not counted above: {count} settlements above their grant, {total} units in all")?;
+        writeln!(out, "overruns, not counted above: {count}, of {total} units in all")?;
         for overrun in report.overruns.iter().take(OVERRUNS_SHOWN) {
             writeln!(out, "  line {}: {} above the grant at {} µs", overrun.line, overrun.amount, overrun.at_us)?;
         }
