@@ -74,13 +74,16 @@ impl Draft<'_> {
     }
 
     fn whole(&mut self, variable: &'static str, default: Option<u64>, limit: Json) {
-        let Some(text) = self.env.get(variable) else {
-            default.into_iter().for_each(|capacity| self.add(variable, capacity.into(), limit.clone()));
-            return;
+        let allowed = |number: &u64| (1..=MAX_AMOUNT).contains(number);
+        let capacity = match self.env.get(variable) {
+            None => default,
+            Some(text) => text.trim().replace('_', "").parse().ok().filter(allowed).or_else(|| {
+                self.refuse(variable, text, &format!("must be a whole number from 1 to {MAX_AMOUNT}"));
+                default
+            }),
         };
-        match text.trim().replace('_', "").parse() {
-            Ok(capacity) if (1..=MAX_AMOUNT).contains(&capacity) => self.add(variable, capacity.into(), limit),
-            _ => self.refuse(variable, text, &format!("must be a whole number from 1 to {MAX_AMOUNT}")),
+        if let Some(capacity) = capacity {
+            self.add(variable, capacity.into(), limit);
         }
     }
 

@@ -134,7 +134,7 @@ impl Config {
             None => problem(
                 at("auth", "mode"),
                 None,
-                "must be set to serve: `keys` (with auth.keys or QUOTA_ADMIN_KEY), or `none` to let anybody on this host call",
+                "must be set to serve (QUOTA__AUTH__MODE): `keys`, with auth.keys or QUOTA_ADMIN_KEY, or `none`, which lets anybody on this host call",
             ),
             Some(AuthMode::Keys) if self.auth.keys.is_empty() && self.admin_key.is_none() => {
                 problem(at("auth", "keys"), None, "must list at least one key where auth.mode = \"keys\" and no admin key is set")

@@ -148,8 +148,8 @@ fn a_server_needs_a_decision_on_who_may_call() {
     let key = format!("[[auth.keys]]\nname = \"a\"\nsha256 = \"{}\"\nroles = \"read\"", "ab".repeat(32));
     assert_eq!(
         check(""),
-        Err("auth.mode: must be set to serve: `keys` (with auth.keys or QUOTA_ADMIN_KEY), \
-             or `none` to let anybody on this host call"
+        Err("auth.mode: must be set to serve (QUOTA__AUTH__MODE): `keys`, with auth.keys or QUOTA_ADMIN_KEY, \
+             or `none`, which lets anybody on this host call"
             .into())
     );
     assert_eq!(
