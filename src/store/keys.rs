@@ -91,7 +91,7 @@ mod tests {
         assert_eq!(keys.channel, "qc1:{openai}:events");
         let group = Scope::new([("workspace", "w1")]).unwrap().select(&["workspace".into()]).group_id();
         assert_eq!(keys.group(group), format!("qc1:{{openai}}:g:{}", group.as_str()));
-        assert_eq!(keys.group(GroupId::pool_wide()), "qc1:{openai}:g:RBNvo1WzZ4oRRq0W9-hknQ");
+        assert_eq!(keys.group(GroupId::pool_wide()), "qc1:{openai}:g:RBNvo1WzZ4oRRq0W9-hkng");
         assert!(keys.record(group).starts_with("qc1:{openai}:r:"));
     }
 }
