@@ -1,4 +1,5 @@
 //! Admission control for shared LLM provider quotas.
 pub mod coordinator;
 pub mod domain;
+pub mod http;
 pub mod store;

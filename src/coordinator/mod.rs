@@ -14,6 +14,11 @@ pub struct Coordinator(Arc<()>);
 
 #[expect(unused_variables, clippy::unused_async, reason = "signatures agreed before the bodies")]
 impl Coordinator {
+    /// For tests of requests that are refused before they get here.
+    #[cfg(test)]
+    pub(crate) fn absent() -> Self {
+        Self(Arc::new(()))
+    }
     /// The configured pools, in configuration order.
     pub fn pools(&self) -> &[Arc<Pool>] {
         unimplemented!()
