@@ -50,8 +50,9 @@ impl<T: Serialize + Send> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
         let mut body = Vec::with_capacity(USUAL);
         if let Err(error) = serde_json::to_writer(&mut body, &self.body) {
+            // Past the point where the edge could still turn it into a problem with the request's id.
             tracing::error!(%error, "an answer could not be written");
-            return Problem::internal().into_response();
+            return Problem::internal(error).into_response();
         }
         let mut response = Response::builder().status(self.status).body(body);
         let headers = response.headers_mut();

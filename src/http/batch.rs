@@ -57,7 +57,10 @@ fn inside(at: usize) -> Checks {
 }
 
 async fn run(caller: &Caller, at: usize, item: BatchItem) -> BatchResult {
-    answer(caller, at, item).await.unwrap_or_else(|problem| BatchResult::from(&problem))
+    answer(caller, at, item).await.unwrap_or_else(|problem| {
+        problem.log(caller.request.as_str());
+        BatchResult::from(&problem)
+    })
 }
 
 async fn answer(caller: &Caller, at: usize, item: BatchItem) -> Result<BatchResult, Problem> {

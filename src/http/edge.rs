@@ -5,7 +5,7 @@
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 use futures_util::FutureExt;
-use poem::{Endpoint, Request, Response, http::Method};
+use poem::{Endpoint, Request, Response};
 use poem_openapi::OperationId;
 use tracing::{Instrument, Span, field::Empty};
 
@@ -15,6 +15,10 @@ use super::{
     request_id::{self, RequestId},
     routes::Routes,
 };
+
+/// Spans and lines of the access log have this target, at level debug: at the rates that a node sees, they cost more
+/// than the answers, so they are made only where somebody asked for them.
+const ACCESS: &str = "access";
 
 /// What a request carries with it.
 #[derive(Clone)]
@@ -28,7 +32,7 @@ pub struct Context {
 impl Context {
     /// The context of a request. Fails only where the edge was left out, which is a bug.
     pub fn of(request: &Request) -> Result<&Self, Problem> {
-        request.data::<Self>().ok_or_else(Problem::internal)
+        request.data::<Self>().ok_or_else(|| Problem::internal("the request did not pass the edge"))
     }
 }
 
@@ -49,21 +53,23 @@ impl<E> Edge<E> {
         if error.is_from_response() {
             return error.into_response();
         }
-        problem::from_poem(&error, || self.routes.allowed(path)).response(Some(id.as_str()))
+        let problem = problem::from_poem(&error, || self.routes.allowed(path));
+        problem.log(id.as_str());
+        problem.response(Some(id.as_str()))
     }
 
     /// Counts the request and writes its line in the access log: never the query string, which may hold a secret.
-    fn seen(&self, response: &Response, operation: Option<OperationId>, method: &Method, started: Instant) {
+    fn seen(&self, response: &Response, operation: Option<OperationId>, started: Instant) {
         let operation = operation.map(|OperationId(name)| name);
         let (status, elapsed) = (response.status().as_u16(), started.elapsed());
         self.state.metrics().observe(operation, status, elapsed);
         let span = Span::current();
         if !span.is_disabled() {
-            span.record("status", status);
             span.record("route", operation.and_then(|name| self.routes.template(name)).unwrap_or("none"));
+            span.record("status", status);
+            span.record("duration_us", u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX));
+            tracing::debug!(target: ACCESS, "answered");
         }
-        let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        tracing::debug!(%method, operation, status, duration_us, "answered");
     }
 }
 
@@ -76,7 +82,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
         let method = request.method().clone();
         let uri = request.uri().clone();
         request.set_data(Context { state: self.state.clone(), id: id.clone() });
-        let span = tracing::info_span!("request", id = id.as_str(), %method, route = Empty, status = Empty);
+        let span = tracing::debug_span!(
+            target: ACCESS, "request", id = id.as_str(), %method, route = Empty, status = Empty, duration_us = Empty
+        );
         async {
             let (mut response, operation) = match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
                 Ok(Ok(response)) => {
@@ -87,16 +95,22 @@ impl<E: Endpoint<Output = Response>> Endpoint for Edge<E> {
                     let operation = error.data::<OperationId>().copied();
                     (self.failed(error, uri.path(), &id), operation)
                 }
-                Err(_) => {
-                    tracing::error!("the operation panicked");
-                    (Problem::internal().response(Some(id.as_str())), None)
+                Err(panic) => {
+                    let problem = Problem::internal(panic_text(panic.as_ref()));
+                    problem.log(id.as_str());
+                    (problem.response(Some(id.as_str())), None)
                 }
             };
             response.headers_mut().insert(request_id::HEADER, id.header());
-            self.seen(&response, operation, &method, started);
+            self.seen(&response, operation, started);
             Ok(response)
         }
         .instrument(span)
         .await
     }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("of unknown kind"))
 }

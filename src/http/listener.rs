@@ -17,10 +17,14 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::Sleep,
 };
 
 /// Pause after a failed accept (file descriptors are used up): without it the server would spin.
 const PAUSE: Duration = Duration::from_millis(50);
+/// A connection on which nothing was answered for so long is closed: it may have sent half a head on purpose, which
+/// the server itself waits for without end.
+const FIRST_ANSWER: Duration = Duration::from_secs(30);
 /// How many connections over the bound are told so at once; more are closed without a word.
 const REFUSALS: usize = 64;
 /// How long telling them may take.
@@ -28,7 +32,7 @@ const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
 
 const REFUSAL: &str = concat!(
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\n",
-    "Retry-After: 1\r\nConnection: close\r\nContent-Length: 211\r\n\r\n",
+    "Retry-After: 1\r\nConnection: close\r\nContent-Length: 201\r\n\r\n",
     r#"{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity","#,
     r#""title":"Too many connections","status":503,"code":"too_many_connections","#,
     r#""detail":"this node has no room for more"}"#
@@ -90,7 +94,7 @@ impl Acceptor for BoundedListener {
             };
             stream.set_nodelay(true)?;
             let local = stream.local_addr()?;
-            let connection = Connection { stream, _permit: permit };
+            let connection = Connection::new(stream, permit);
             return Ok((connection, LocalAddr(local.into()), RemoteAddr(peer.into()), Scheme::HTTP));
         }
     }
@@ -100,16 +104,29 @@ impl Acceptor for BoundedListener {
 pub struct Connection {
     stream: TcpStream,
     _permit: OwnedSemaphorePermit,
+    /// Until the first answer.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, permit: OwnedSemaphorePermit) -> Self {
+        Self { stream, _permit: permit, deadline: Some(Box::pin(tokio::time::sleep(FIRST_ANSWER))) }
+    }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        match &mut self.deadline {
+            Some(deadline) if read.is_pending() => deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+            _ => read,
+        }
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.deadline = None;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -153,5 +170,18 @@ mod tests {
         drop(held);
         let _third = TcpStream::connect(addr).await.unwrap();
         assert!(bounded.accept().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_a_head_does_not_hold_a_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut bounded = BoundedListener::new(listener, 1);
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost").await.unwrap();
+        let (mut connection, ..) = bounded.accept().await.unwrap();
+        let mut head = Vec::new();
+        let error = connection.read_to_end(&mut head).await.unwrap_err();
+        assert_eq!((error.kind(), head.starts_with(b"GET /")), (io::ErrorKind::TimedOut, true));
     }
 }

@@ -91,10 +91,7 @@ impl HttpMetrics {
 pub fn page(Data(context): Data<&Context>) -> Result<Response, Problem> {
     let mut body = Vec::with_capacity(16 * 1024);
     let encoder = TextEncoder::new();
-    encoder.encode(&context.state.registry().gather(), &mut body).map_err(|error| {
-        tracing::error!(%error, "metrics could not be written");
-        Problem::internal()
-    })?;
+    encoder.encode(&context.state.registry().gather(), &mut body).map_err(Problem::internal)?;
     Ok(Response::builder().content_type(encoder.format_type()).body(body))
 }
 

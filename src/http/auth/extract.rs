@@ -15,6 +15,7 @@ use crate::{
         HttpState,
         edge::Context,
         problem::{FieldError, Problem},
+        request_id::RequestId,
     },
 };
 
@@ -44,6 +45,8 @@ pub struct Caller {
     pub principal: Principal,
     /// The node.
     pub state: HttpState,
+    /// Id of the request.
+    pub request: RequestId,
 }
 
 /// A caller who has the role.
@@ -86,7 +89,8 @@ impl<'a, N: Needs> ApiExtractor<'a> for Auth<N> {
     ) -> poem::Result<Self> {
         let context = Context::of(request)?;
         let principal = context.state.keyring().authorize(request.headers(), N::ROLE)?.clone();
-        Ok(Self(Caller { principal, state: context.state.clone() }, PhantomData))
+        let caller = Caller { principal, state: context.state.clone(), request: context.id.clone() };
+        Ok(Self(caller, PhantomData))
     }
 }
 

@@ -10,6 +10,7 @@ pub fn correct(document: &mut Value) {
     document["openapi"] = json!("3.0.3");
     walk(document, &mut tidy);
     for (name, schema) in entries(&mut document["components"]["schemas"]) {
+        schema["title"] = json!(name);
         let takes_input = name.ends_with("Request") || name == "Estimate" || name == "BatchOperation";
         if takes_input {
             close(schema);

@@ -2,8 +2,7 @@
 
 mod correct;
 
-use poem::IntoEndpoint as _;
-use poem::endpoint::BoxEndpoint;
+use poem::{IntoEndpoint as _, endpoint::BoxEndpoint};
 use poem_openapi::{LicenseObject, OpenApiService};
 use serde_json::Value;
 
@@ -34,9 +33,16 @@ pub fn document() -> Value {
     document
 }
 
-/// The document as YAML, as it is committed.
+/// The document as YAML, as it is committed: what a reader wants first stands first.
 pub fn yaml() -> String {
-    serde_yaml::to_string(&document()).unwrap_or_default()
+    let mut document = document();
+    let mut ordered = serde_yaml::Mapping::new();
+    for key in ["openapi", "info", "servers", "tags", "paths", "components"] {
+        let part = document.as_object_mut().and_then(|document| document.remove(key));
+        let part = part.and_then(|part| serde_yaml::to_value(part).ok());
+        ordered.extend(part.map(|part| (key.into(), part)));
+    }
+    serde_yaml::to_string(&ordered).unwrap_or_default()
 }
 
 /// A page to read the document with; loads nothing from other sites.

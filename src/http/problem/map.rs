@@ -34,10 +34,7 @@ pub fn from_coordinator(error: CoordinatorError, cost: &str) -> Problem {
         }
         E::Overloaded { .. } => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Temporarily reduced capacity", text)
             .with_retry_after(Duration::from_secs(1)),
-        E::Internal(cause) => {
-            tracing::error!(%cause, "the coordinator failed");
-            Problem::internal()
-        }
+        E::Internal(cause) => Problem::internal(cause),
     }
 }
 
@@ -80,8 +77,7 @@ pub fn from_poem(error: &poem::Error, allow: impl FnOnce() -> String) -> Problem
     if status.is_client_error() {
         return Problem::new(status, "bad_request", "Bad request", error.to_string());
     }
-    tracing::error!(cause = %error, "the request failed");
-    Problem::internal()
+    Problem::internal(error)
 }
 
 pub fn from_body(error: &ReadBodyError) -> Problem {

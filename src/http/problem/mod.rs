@@ -53,13 +53,15 @@ struct Parts {
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
     header: Option<(HeaderName, HeaderValue)>,
+    /// For the log only.
+    cause: Option<String>,
 }
 
 impl Problem {
     /// A failure with a code of the contract.
     pub fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
-        Self(Box::new(Parts { status, code, title, detail, errors: Vec::new(), retry_after: None, header: None }))
+        Self(Box::new(Parts { status, code, title, detail, errors: Vec::new(), retry_after: None, header: None, cause: None }))
     }
 
     /// 422: the request is well-formed, and some of its values are not.
@@ -89,10 +91,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
     }
 
-    /// 500, which says nothing of the cause; the log does.
-    pub fn internal() -> Self {
+    /// 500. The caller is not told the cause; the log is.
+    pub fn internal(cause: impl ToString) -> Self {
         let detail = "the request failed; the log of this node has the cause under this request id";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
+        let mut problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail);
+        problem.0.cause = Some(cause.to_string());
+        problem
     }
 
     /// Adds the fields at fault.
@@ -110,6 +114,13 @@ impl Problem {
     fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.header = Some((name, value));
         self
+    }
+
+    /// Writes the cause to the log, where there is one that the caller is not told.
+    pub fn log(&self, request: &str) {
+        if let Some(cause) = &self.0.cause {
+            tracing::error!(request, cause, "the request failed");
+        }
     }
 
     /// The stable code.

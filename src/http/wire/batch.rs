@@ -177,11 +177,11 @@ impl BatchOperation {
 
 /// An answer with the word that tells it apart inside a batch.
 macro_rules! kind_of {
-    ($(#[$doc:meta])* $name:ident, $word:literal, $tag:ty, $answer:ty) => {
+    ($(#[$doc:meta])* $name:ident, $tag:ty, $answer:ty) => {
         $(#[$doc])*
         #[derive(Debug, Object, Serialize)]
         pub struct $name {
-            #[doc = concat!("Says `", $word, "`.")]
+            /// Tells the answers of a batch apart; always the same word in this one.
             pub kind: $tag,
             /// The answer.
             #[oai(flatten)]
@@ -192,27 +192,27 @@ macro_rules! kind_of {
 }
 kind_of!(
     /// Units are held.
-    BatchGranted, "granted", super::words::GrantedTag, Granted
+    BatchGranted, super::words::GrantedTag, Granted
 );
 kind_of!(
     /// Nothing was taken, by reserve or by extend.
-    BatchDenied, "denied", super::words::DeniedTag, Denied
+    BatchDenied, super::words::DeniedTag, Denied
 );
 kind_of!(
     /// A commit or release was done.
-    BatchSettled, "done", DoneTag, Settled
+    BatchSettled, DoneTag, Settled
 );
 kind_of!(
     /// An extend was done.
-    BatchExtended, "done", DoneTag, Extended
+    BatchExtended, DoneTag, Extended
 );
 kind_of!(
     /// A use was recorded.
-    BatchRecorded, "done", DoneTag, Recorded
+    BatchRecorded, DoneTag, Recorded
 );
 kind_of!(
     /// The operation failed; the others are not concerned.
-    BatchError, "error", ErrorTag, ProblemBody
+    BatchError, ErrorTag, ProblemBody
 );
 
 /// Answer to one operation.

@@ -30,4 +30,4 @@ pub use usage::{Cleared, Recorded, UsagePage};
 pub use words::{Authority, CallOutcome, CounterStatus, Mode, Priority, Reason, ReservationState, Status};
 
 #[cfg(test)]
-mod examples;
+pub mod examples;
