@@ -9,8 +9,8 @@ use super::{
     auth::{Auth, Caller, Consume},
     body::Body,
     checks::Checks,
+    decide::{known, release, reserve},
     problem::{Problem, from_coordinator},
-    reservations::{known, release, reserve},
     usage::record,
     wire::{BatchBody, BatchItem, BatchResult, BatchResults, ExtendedBody, MAX_OPERATIONS, Settled},
 };

@@ -11,6 +11,7 @@ mod batch;
 pub mod body;
 mod check;
 mod checks;
+mod decide;
 mod docs;
 pub mod edge;
 pub mod headers;

@@ -157,7 +157,7 @@ impl Keyring {
             let detail = "admin operations are switched off: no admin key is configured (QUOTA_ADMIN_KEY)";
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "admin_disabled", "Admin operations are off", detail));
         }
-        let presented = presented_key(headers)?;
+        let presented = presented_key(headers);
         let known = presented.and_then(|key| self.find(key));
         let open = self.anonymous.as_ref().filter(|anonymous| anonymous.has(role));
         match (known, open) {
@@ -183,15 +183,14 @@ impl Keyring {
     }
 }
 
-fn presented_key(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let bytes = value.as_bytes();
-        return match bytes.split_at_checked(7) {
-            Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"bearer ") => Ok(Some(key.trim_ascii())),
-            _ => Err(Problem::unauthorized("the scheme of `Authorization` must be `Bearer`")),
-        };
-    }
-    Ok(headers.get("x-api-key").map(|value| value.as_bytes()))
+/// `Authorization: Bearer …`, else `X-API-Key: …`. Another scheme belongs to somebody else on the way, such as a
+/// proxy, and is passed over.
+fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.as_bytes().split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then(|| key.trim_ascii())
+    });
+    bearer.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes()))
 }
 
 /// The digest of a key, as it stands in configuration.

@@ -46,6 +46,7 @@ fn a_key_opens_what_its_roles_say() {
 #[test]
 fn without_keys_everyone_may_do_all_but_admin() {
     let open = settings(AuthMode::None, true);
+    assert_eq!(ask(&open, &headers("authorization", "Basic cm9vdA=="), Role::Read), Ok("anonymous".into()));
     for role in [Role::Read, Role::Consume, Role::Report] {
         assert_eq!(ask(&open, &HeaderMap::new(), role), Ok("anonymous".into()));
     }

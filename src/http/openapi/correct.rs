@@ -70,7 +70,7 @@ fn close(schema: &mut Value) {
     schema["additionalProperties"] = json!(false);
     let required: Vec<String> =
         schema["required"].as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
-    for (name, property) in entries(&mut schema["properties"]) {
+    for (name, property) in schema.get_mut("properties").map(entries).unwrap_or_default() {
         if !required.contains(&name) && property.get("type").is_some() {
             property["nullable"] = json!(true);
         }
@@ -98,7 +98,7 @@ fn keep_possible_failures(operation: &mut Value) {
 
 fn describe_parameters(operation: &mut Value) {
     let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-    if let Some(parameters) = operation["parameters"].as_array_mut() {
+    if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
         for parameter in parameters {
             match parameter["name"].as_str() {
                 Some("IDEMPOTENCY-KEY") => {
@@ -132,7 +132,7 @@ fn describe_parameters(operation: &mut Value) {
             "name": name, "in": "query", "required": false, "style": "form", "explode": true, "description": description,
             "schema": {"type": "object", "additionalProperties": value},
         });
-        if let Some(parameters) = operation["parameters"].as_array_mut() {
+        if let Some(Value::Array(parameters)) = operation.get_mut("parameters") {
             parameters.push(parameter);
         }
     }

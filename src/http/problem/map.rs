@@ -57,7 +57,10 @@ pub fn from_poem(error: &poem::Error, allow: impl FnOnce() -> String) -> Problem
     }
     if error.is::<MethodNotAllowedError>() {
         let allow = allow();
-        let detail = format!("this path answers {allow}");
+        let detail = match allow.as_str() {
+            "" => "this path does not answer that method".to_owned(),
+            allow => format!("this path answers {allow}"),
+        };
         let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", detail);
         return match HeaderValue::from_str(&allow) {
             Ok(value) => problem.with_header(header::ALLOW, value),

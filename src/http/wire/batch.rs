@@ -1,19 +1,12 @@
-//! Many operations in one call, each with its own answer.
+//! Many operations in one call.
 
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallOutcome, CommitBody, CostMap, Denied, Entries, EstimateBody, ExtendBody, Extended, Granted, Priority, RecordBody,
-    Recorded, ReleaseByKeyBody, ReserveBody, Settled,
-    schema::{documented, one_of},
-    words::{DoneTag, ErrorTag},
+    CallOutcome, CommitBody, CostMap, Entries, EstimateBody, ExtendBody, Priority, RecordBody, ReleaseByKeyBody, ReserveBody,
 };
-use crate::http::{
-    body::JsonBody,
-    checks::Checks,
-    problem::{Problem, ProblemBody},
-};
+use crate::http::{body::JsonBody, checks::Checks};
 
 /// Most operations of a batch.
 pub const MAX_OPERATIONS: usize = 256;
@@ -173,126 +166,4 @@ impl BatchOperation {
             }
         }
     }
-}
-
-/// An answer with the word that tells it apart inside a batch.
-macro_rules! kind_of {
-    ($(#[$doc:meta])* $name:ident, $tag:ty, $answer:ty) => {
-        $(#[$doc])*
-        #[derive(Debug, Object, Serialize)]
-        pub struct $name {
-            /// Tells the answers of a batch apart; always the same word in this one.
-            pub kind: $tag,
-            /// The answer.
-            #[oai(flatten)]
-            #[serde(flatten)]
-            pub answer: $answer,
-        }
-    };
-}
-kind_of!(
-    /// Units are held.
-    BatchGranted, super::words::GrantedTag, Granted
-);
-kind_of!(
-    /// Nothing was taken, by reserve or by extend.
-    BatchDenied, super::words::DeniedTag, Denied
-);
-kind_of!(
-    /// A commit or release was done.
-    BatchSettled, DoneTag, Settled
-);
-kind_of!(
-    /// An extend was done.
-    BatchExtended, DoneTag, Extended
-);
-kind_of!(
-    /// A use was recorded.
-    BatchRecorded, DoneTag, Recorded
-);
-kind_of!(
-    /// The operation failed; the others are not concerned.
-    BatchError, ErrorTag, ProblemBody
-);
-
-/// Answer to one operation.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum BatchResult {
-    /// Units are held.
-    Granted(Box<BatchGranted>),
-    /// Nothing was taken.
-    Denied(Box<BatchDenied>),
-    /// A commit or release was done.
-    Settled(Box<BatchSettled>),
-    /// An extend was done.
-    Extended(Box<BatchExtended>),
-    /// A use was recorded.
-    Recorded(Box<BatchRecorded>),
-    /// The operation failed.
-    Error(Box<BatchError>),
-}
-
-one_of!(
-    BatchResult,
-    "BatchResult",
-    "Answer to one operation, told apart by `kind`: granted, denied, done or error.",
-    BatchGranted,
-    BatchDenied,
-    BatchSettled,
-    BatchExtended,
-    BatchRecorded,
-    BatchError
-);
-
-impl From<super::DecisionBody> for BatchResult {
-    fn from(body: super::DecisionBody) -> Self {
-        match body {
-            super::DecisionBody::Granted(answer) => {
-                Self::Granted(Box::new(BatchGranted { kind: Default::default(), answer: *answer }))
-            }
-            super::DecisionBody::Denied(answer) => Self::denied(*answer),
-        }
-    }
-}
-
-impl From<Settled> for BatchResult {
-    fn from(answer: Settled) -> Self {
-        Self::Settled(Box::new(BatchSettled { kind: DoneTag::Done, answer }))
-    }
-}
-
-impl From<super::ExtendedBody> for BatchResult {
-    fn from(body: super::ExtendedBody) -> Self {
-        match body {
-            super::ExtendedBody::Prolonged(answer) => Self::Extended(Box::new(BatchExtended { kind: DoneTag::Done, answer })),
-            super::ExtendedBody::Denied(answer) => Self::denied(*answer),
-        }
-    }
-}
-
-impl From<Recorded> for BatchResult {
-    fn from(answer: Recorded) -> Self {
-        Self::Recorded(Box::new(BatchRecorded { kind: DoneTag::Done, answer }))
-    }
-}
-
-impl From<&Problem> for BatchResult {
-    fn from(problem: &Problem) -> Self {
-        Self::Error(Box::new(BatchError { kind: ErrorTag::Error, answer: problem.body(None) }))
-    }
-}
-
-impl BatchResult {
-    fn denied(answer: Denied) -> Self {
-        Self::Denied(Box::new(BatchDenied { kind: Default::default(), answer }))
-    }
-}
-
-/// Answers, in the order of the operations.
-#[derive(Debug, Object, Serialize)]
-#[oai(rename = "BatchAnswer")]
-pub struct BatchResults {
-    /// One for each operation.
-    pub results: Vec<BatchResult>,
 }

@@ -191,10 +191,14 @@ pub fn requests() -> Vec<(&'static str, Value, Reader)> {
         ("ReserveRequest", reserve, read::<ReserveBody>),
         ("ReserveRequest", json!({}), read::<ReserveBody>),
         ("ReserveRequest", json!({"pool": null, "lease_ms": null}), read::<ReserveBody>),
-        ("RecordRequest", json!({"cost": {"tokens": 12}, "scope": {}}), read::<RecordBody>),
+        (
+            "RecordRequest",
+            json!({"pool": "p", "cost": {"tokens": 12}, "scope": {}, "estimate": {}, "idempotency_key": "k"}),
+            read::<RecordBody>,
+        ),
         ("CommitRequest", json!({"cost": {"cost_usd": "0.1"}, "outcome": "failed"}), read::<CommitBody>),
         ("ReleaseByKeyRequest", json!({"pool": "p", "idempotency_key": "k"}), read::<ReleaseByKeyBody>),
-        ("ExtendRequest", json!({"lease_ms": 1000, "add_cost": {"tokens": 1}}), read::<ExtendBody>),
+        ("ExtendRequest", json!({"lease_ms": 1000, "add_cost": {"tokens": 1}, "idempotency_key": "k"}), read::<ExtendBody>),
         ("ResetRequest", json!({"pool": "p", "limit": "l", "scope": {"a": "b"}}), read::<ResetBody>),
         ("BatchRequest", batch, read::<BatchBody>),
     ]

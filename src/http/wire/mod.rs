@@ -4,6 +4,7 @@
 
 mod amount;
 mod batch;
+mod batch_answer;
 mod check;
 mod decision;
 mod figure;
@@ -17,7 +18,8 @@ mod usage;
 mod words;
 
 pub use amount::{Amount, Charged, CostMap, parse_amount};
-pub use batch::{BatchBody, BatchError, BatchItem, BatchOperation, BatchResult, BatchResults, MAX_OPERATIONS};
+pub use batch::{BatchBody, BatchItem, BatchOperation, MAX_OPERATIONS};
+pub use batch_answer::{BatchResult, BatchResults};
 pub use check::Check;
 pub use decision::{DecisionBody, Denied, Granted};
 pub use figure::{Counter, CounterUsage, percentage};
