@@ -12,11 +12,13 @@ use crate::{
 };
 
 /// Lease of a reservation whose request names none, ms.
-pub const DEFAULT_LEASE_MS: u64 = 60_000;
+const DEFAULT_LEASE_MS: u64 = 60_000;
 /// Shortest lease, ms.
-pub const MIN_LEASE_MS: u64 = 1_000;
+const MIN_LEASE_MS: u64 = 1_000;
 /// Longest lease, ms.
-pub const MAX_LEASE_MS: u64 = 3_600_000;
+const MAX_LEASE_MS: u64 = 3_600_000;
+// Validators of the document and its descriptions write these bounds out; a change here needs one there.
+const _: () = assert!(DEFAULT_LEASE_MS == 60_000 && MIN_LEASE_MS == 1_000 && MAX_LEASE_MS == 3_600_000);
 /// Longest value of metadata, bytes.
 const MAX_METADATA_BYTES: usize = 256;
 /// Longest text of any other kind (a model's name, an idempotency key), bytes.

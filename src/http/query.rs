@@ -3,7 +3,6 @@
 use poem::Request;
 
 use super::{
-    checks::{MAX_LEASE_MS, MIN_LEASE_MS},
     problem::{FieldError, Problem},
     wire::parse_amount,
 };
@@ -89,9 +88,6 @@ pub fn page_size(limit: Option<u32>) -> Result<usize, Problem> {
     }
     Err(Problem::validation(vec![FieldError::parameter("limit", format_args!("must be 1 to {MAX_PAGE}"))]))
 }
-
-// The bounds of leases are named in descriptions of the document; this keeps them from drifting apart.
-const _: () = assert!(MIN_LEASE_MS == 1000 && MAX_LEASE_MS == 3_600_000);
 
 #[cfg(test)]
 mod tests {

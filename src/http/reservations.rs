@@ -50,6 +50,10 @@ impl ReservationsApi {
         request: &Request,
     ) -> Result<Answer<DecisionBody>, Problem> {
         let caller = auth.0;
+        if request.uri().query().is_some() {
+            // A misspelt parameter must not turn the 429 that a gateway waits for into a 200.
+            Args::of(request, &["denied_status"])?;
+        }
         if !matches!(denied_status.0, None | Some(200 | 429)) {
             return Err(Problem::validation(vec![FieldError::parameter("denied_status", "must be 200 or 429")]));
         }

@@ -23,7 +23,7 @@ pub use batch_answer::{BatchResult, BatchResults};
 pub use check::Check;
 pub use decision::{DecisionBody, Denied, Granted};
 pub use figure::{Counter, CounterUsage, percentage};
-pub use request::{CheckedAsk, EstimateBody, RecordBody, ReserveBody, ResetBody};
+pub use request::{EstimateBody, RecordBody, ReserveBody, ResetBody};
 pub use reservation::{Reservation, ReservationPage};
 pub use settle::{CommitBody, ExtendBody, Extended, ExtendedBody, ReleaseByKeyBody, Settled};
 pub use status::{Errors, Gauge, StatusBody, StatusData};

@@ -96,17 +96,17 @@ pub struct ResetBody {
 impl JsonBody for ResetBody {}
 
 /// The part that reserve, check and record have in common.
-pub struct CheckedAsk {
-    pub pool: Option<String>,
-    pub scope: Option<Entries>,
-    pub cost: Option<CostMap>,
-    pub estimate: Option<EstimateBody>,
-    pub priority: Option<Priority>,
+struct UncheckedAsk {
+    pool: Option<String>,
+    scope: Option<Entries>,
+    cost: Option<CostMap>,
+    estimate: Option<EstimateBody>,
+    priority: Option<Priority>,
 }
 
-impl CheckedAsk {
+impl UncheckedAsk {
     /// Checks the values and finds the pool.
-    pub fn into_ask(self, caller: &Caller, checks: &mut Checks) -> Result<Ask, Problem> {
+    fn into_ask(self, caller: &Caller, checks: &mut Checks) -> Result<Ask, Problem> {
         let scope = checks.scope(self.scope);
         let estimate = self.estimate.map(|estimate| estimate.checked(checks));
         let cost = self.cost.unwrap_or_default().0;
@@ -117,7 +117,7 @@ impl CheckedAsk {
 
 impl EstimateBody {
     /// Checks the values.
-    pub fn checked(self, checks: &mut Checks) -> Estimate {
+    fn checked(self, checks: &mut Checks) -> Estimate {
         let model = checks.text("/estimate/model", self.model);
         if let Some(Err(error)) = model.as_ref().map(|model| Scope::new([("model", model.as_str())])) {
             checks.refuse("/estimate/model", error);
@@ -140,7 +140,7 @@ impl ReserveBody {
         let lease = checks.lease(lease_ms);
         let idempotency_key = checks.idempotency_key(header, idempotency_key);
         let metadata = checks.metadata(metadata);
-        let ask = CheckedAsk { pool, scope, cost, estimate, priority }.into_ask(caller, &mut checks);
+        let ask = UncheckedAsk { pool, scope, cost, estimate, priority }.into_ask(caller, &mut checks);
         checks.finish(())?;
         Ok(Reserve { ask: ask?, lease, idempotency_key, metadata, principal: caller.principal.name().clone() })
     }
@@ -151,7 +151,7 @@ impl RecordBody {
     pub fn into_record(self, caller: &Caller, header: Option<String>, mut checks: Checks) -> Result<Record, Problem> {
         let Self { pool, scope, cost, estimate, idempotency_key } = self;
         let idempotency_key = checks.idempotency_key(header, idempotency_key);
-        let ask = CheckedAsk { pool, scope, cost, estimate, priority: None }.into_ask(caller, &mut checks);
+        let ask = UncheckedAsk { pool, scope, cost, estimate, priority: None }.into_ask(caller, &mut checks);
         checks.finish(())?;
         Ok(Record { ask: ask?, idempotency_key, principal: caller.principal.name().clone() })
     }
