@@ -105,10 +105,10 @@ local function decide(template, v, first)
   for k = 1, template.n do
     local cost = v[first + k - 1]
     if cost ~= 0 then
-      local p = template.base[k]
-      if template.group[k].t[p + TOTAL] + cost > template.ceiling[k] then
+      local total = template.group[k].t[template.base[k] + TOTAL] + cost
+      if total > template.ceiling[k] then
         waits = waits or {}
-        if not template.shadow[k] then denied = true end
+        if not template.shadow[k] or total > MOST then denied = true end
       end
     end
   end

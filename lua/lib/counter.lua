@@ -40,13 +40,14 @@ end
 
 -- Adds units, `held` of them held. Leases name the bucket in which they end.
 local function take(group, p, now, amount, held, bucket)
-  if amount == 0 then return end
   local t = group.t
+  if held == 0 then amount = min(amount, MOST - t[p + TOTAL]) end
+  if amount == 0 then return end
   local kind = t[p + FLAGS] % 4
   if kind == RATE then
     take_rate(group, p, now, amount, held)
   elseif kind == BUDGET then
-    t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] + amount, t[p + HELD] + held, t[p + CHARGED] + amount
+    t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] + amount, t[p + HELD] + held, (t[p + CHARGED] + amount) % (MOST + 1)
   else
     take_lease(group, p, bucket, amount)
   end
@@ -68,7 +69,7 @@ local function settle_hold(group, p, now, since, amount, held, cost, bucket)
     if kind == RATE then
       give_back_rate(group, p, since, back, held)
     else
-      t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] - back, t[p + HELD] - held, t[p + CHARGED] - back
+      t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] - back, t[p + HELD] - held, (t[p + CHARGED] - back) % (MOST + 1)
     end
   end
   if cost > amount then take(group, p, now, cost - amount, 0) end

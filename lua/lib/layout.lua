@@ -5,6 +5,10 @@
 local pack, unpack_struct, rep = struct.pack, struct.unpack, string.rep
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 
+-- The most that a counter can say. What is recorded beyond it is not counted; nothing can be granted
+-- there anyway. `charged` goes round instead: readers take differences.
+local MOST = 9007199254740991
+
 -- Pool meta (string): clock, operations, config version, epoch, seq, pool status, last event id.
 local META = '<dddddBc20'
 local NO_EVENT = rep('0', 20)

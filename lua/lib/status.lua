@@ -15,11 +15,11 @@ local function level(t, p, refused)
   return NORMAL
 end
 
--- A refusal exhausts a counter only when the request was small (5 % of the capacity): one big
--- request that does not fit says nothing about the others. A concurrency counter is exhausted by
--- its figures alone.
+-- A refusal exhausts a counter only when the request was small (5 % of the capacity) and did not fit
+-- the capacity itself: one big request, or one of low priority, says nothing about the others. A
+-- concurrency counter is exhausted by its figures alone.
 local function refusal_exhausts(t, p, cost)
-  return t[p + FLAGS] % 4 ~= CONCURRENCY and cost * 20 <= t[p + CAPACITY]
+  return t[p + FLAGS] % 4 ~= CONCURRENCY and cost * 20 <= t[p + CAPACITY] and t[p + TOTAL] + cost > t[p + CAPACITY]
 end
 
 -- Re-evaluates the group's counters that were brought to the present. `refused` names (by base)

@@ -49,7 +49,7 @@ end
 -- A group that was looked at and has gone, or needs no further look, leaves the list of due looks.
 local function schedule(group, name)
   local look = next_look(group)
-  if look ~= 0 and group.t[2] == 0 then
+  if look ~= 0 and (group.t[2] == 0 or look < group.t[2]) then
     redis.call('ZADD', KEYS[4], look, name)
     group.t[2] = look
   elseif look == 0 and group.looked then
@@ -74,7 +74,7 @@ local function write_groups(events)
     local group = groups[g]
     if group.dirty or group.refused then
       local changed = change_statuses(group, events)
-      if changed and group.pool_wide then change_pool_status(group, events) end
+      if (changed or group.n == 0) and group.pool_wide then change_pool_status(group, events) end
       if changed or group.dirty then
         write_group(group)
         wrote = true

@@ -9,7 +9,7 @@
 -- The named groups begin with the record's own, in its order; groups that only the new holds need
 -- come after. A lease is never shortened.
 
-local LONGEST_LEASE = 86400000000
+local LONGEST_LEASE, MOST_HOLDS = 86400000000, 255
 
 -- Moves what the reservation holds of its concurrency counters to the bucket of the new deadline.
 local function move_leases(record, list, bucket)
@@ -59,7 +59,7 @@ local function extend(template, at)
   if not groups_of(record, own) then return with_record(NEED_GROUPS, record), at end
 
   local deadline = max(record.deadline, now + lease)
-  if deadline > record.since + LONGEST_LEASE then return pack('B', TOO_LONG), at end
+  if deadline > record.since + LONGEST_LEASE or record.holds + n_new > MOST_HOLDS then return pack('B', TOO_LONG), at end
   local waits
   if template then
     local denied

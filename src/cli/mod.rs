@@ -118,7 +118,7 @@ pub async fn run(cli: Cli, env: &Environment) -> Result<ExitCode, CliError> {
         Command::Serve(args) => serve::run(args, env).await.map(|()| ExitCode::Fine),
         Command::Dev(args) => dev::run(args, env).await.map(|()| ExitCode::Fine),
         Command::Bench(args) => bench::run(args, env).await.map(|()| ExitCode::Fine),
-        Command::Openapi(args) => openapi::run(args).map(|()| ExitCode::Fine),
+        Command::Openapi(args) => openapi::run(args, out).map(|()| ExitCode::Fine),
         Command::CheckConfig(args) => check_config::run(args, env, out).map(|()| ExitCode::Fine),
         Command::VerifyTrace(args) => verify_trace::run(args, out),
         Command::Key(args) => key::run(args, out).map(|()| ExitCode::Fine),

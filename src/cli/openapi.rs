@@ -1,8 +1,11 @@
 //! `openapi`: the API's document.
 
+use std::io::Write;
+
 use clap::{Args, ValueEnum};
 
 use super::CliError;
+use crate::http::openapi;
 
 /// Arguments of `openapi`.
 #[derive(Clone, Debug, Args)]
@@ -22,6 +25,13 @@ pub enum OpenApiFormat {
     Json,
 }
 
-pub(super) fn run(_args: OpenApiArgs) -> Result<(), CliError> {
-    Err(CliError::Internal("openapi: the API is not part of this build yet".to_owned()))
+pub(super) fn run(args: OpenApiArgs, out: &mut impl Write) -> Result<(), CliError> {
+    match args.format {
+        OpenApiFormat::Yaml => write!(out, "{}", openapi::yaml())?,
+        OpenApiFormat::Json => {
+            let document = serde_json::to_string_pretty(&openapi::document()).map_err(|e| CliError::Internal(e.to_string()))?;
+            writeln!(out, "{document}")?;
+        }
+    }
+    Ok(())
 }

@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CliError, ConfigArgs};
-use crate::{config::Environment, telemetry};
+use crate::{
+    app::{Node, StartError},
+    config::Environment,
+    telemetry,
+};
 
 /// Arguments of `serve`.
 #[derive(Clone, Debug, Args)]
@@ -26,5 +31,30 @@ pub(super) async fn run(args: ServeArgs, env: &Environment) -> Result<(), CliErr
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    Err(CliError::Internal("serve: the node is not part of this build yet".to_owned()))
+    let mut node = Node::start(&config, args.wait).await?;
+    tokio::select! {
+        stopped = stop_signal() => stopped?,
+        error = node.failed() => return Err(CliError::Internal(format!("the server failed: {error}"))),
+    }
+    node.stop().await;
+    Ok(())
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+pub(super) async fn stop_signal() -> Result<(), CliError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+    }
+}
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(_) => Self::Unavailable(error.to_string()),
+            StartError::Listen { .. } | StartError::Refused(_) => Self::Usage(error.to_string()),
+            StartError::Internal(_) => Self::Internal(error.to_string()),
+        }
+    }
 }

@@ -72,6 +72,13 @@ impl Coordinator {
         Ok(Self(Arc::new(Inner { pools, queues, by_tag, store })))
     }
 
+    /// A coordinator without pools, for tests of requests that are refused before they get here.
+    #[cfg(test)]
+    pub(crate) fn absent() -> Self {
+        let store = Arc::new(crate::store::memory::MemoryStore::default());
+        Self(Arc::new(Inner { pools: Vec::new(), queues: HashMap::new(), by_tag: HashMap::new(), store }))
+    }
+
     /// Writes down the pools' names and reads their overrides. Errors when the store is away.
     pub async fn prepare(&self) -> Result<(), CoordinatorError> {
         for queue in self.0.queues.values() {

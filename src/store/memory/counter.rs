@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::rate::Segments;
 use crate::{
-    domain::{CounterStatus, Number},
+    domain::{CounterStatus, Number, unit::MAX_AMOUNT},
     store::{
         call::{SlotKind, SlotSpec},
         reply::{CounterFigure, Wait},
@@ -157,6 +157,7 @@ impl Counter {
 
     /// Adds units.
     pub fn take(&mut self, now: u64, amount: u64, held: u64, bucket: u64) {
+        let amount = if held == 0 { amount.min(MAX_AMOUNT - self.total()) } else { amount };
         if amount == 0 {
             return;
         }
@@ -168,7 +169,7 @@ impl Counter {
             }
             Content::Concurrency { buckets } => *buckets.entry(bucket).or_default() += amount,
         }
-        self.charged += amount;
+        self.charged = (self.charged + amount) % (MAX_AMOUNT + 1);
     }
 
     /// Settles a hold to `cost`; true when it was still here, or had left by time alone.
@@ -191,7 +192,7 @@ impl Counter {
                 }
                 Content::Concurrency { .. } => {}
             }
-            self.charged -= back;
+            self.charged = (self.charged + MAX_AMOUNT + 1 - back) % (MAX_AMOUNT + 1);
         }
         self.take(now, overrun, 0, 0);
         stands || turned
@@ -258,7 +259,7 @@ impl Counter {
 
     /// Does refusing this cost exhaust the counter?
     pub fn refusal_exhausts(&self, cost: u64) -> bool {
-        !matches!(self.content, Content::Concurrency { .. }) && cost * 20 <= self.capacity
+        !matches!(self.content, Content::Concurrency { .. }) && cost * 20 <= self.capacity && self.total() + cost > self.capacity
     }
 
     /// The next instant at which time alone may change the status; none while normal.

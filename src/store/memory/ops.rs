@@ -13,6 +13,8 @@ use crate::{
 
 /// A lease may not stand longer than this in total, µs.
 const LONGEST_LEASE: u64 = 86_400_000_000;
+/// A record counts its holds in one byte.
+const MOST_HOLDS: usize = 255;
 
 fn holds(shape: &Shape, costs: &[u64], since_us: u64, groups: &mut Vec<GroupId>) -> Vec<Hold> {
     let hold = |(item, cost): (&crate::store::call::Item, &u64)| {
@@ -222,7 +224,7 @@ impl Work<'_> {
             return Answer::NeedGroups(record);
         }
         let deadline = record.deadline_us.max(self.now + lease_us);
-        if deadline > record.since_us + LONGEST_LEASE {
+        if deadline > record.since_us + LONGEST_LEASE || record.holds.len() + new.len() > MOST_HOLDS {
             return Answer::TooLong;
         }
         let mut shadow = Vec::new();

@@ -8,7 +8,7 @@ use super::{
     counter::{Content, Counter},
 };
 use crate::{
-    domain::{CounterStatus, GroupId, Number, PoolStatus, period::Calendar},
+    domain::{CounterStatus, GroupId, Number, PoolStatus, period::Calendar, unit::MAX_AMOUNT},
     store::{
         call::{Call, GroupSpec, Item, RecordId, Shape},
         reply::{Answer, CounterFigure, EventId, Record, Reply, Wait},
@@ -166,7 +166,7 @@ impl<'a> Work<'a> {
                 let (group, number) = Self::place(shape, item);
                 let counter = self.groups.get(&group).and_then(|g| g.counter(number));
                 let wait = counter.map_or(Wait::No, |c| c.wait(self.now, *cost, item.ceiling));
-                denied |= wait != Wait::No && counter.is_some_and(|c| !c.shadow);
+                denied |= wait != Wait::No && counter.is_some_and(|c| !c.shadow || c.total() + cost > MAX_AMOUNT);
                 wait
             })
             .collect();
@@ -261,7 +261,7 @@ impl PoolState {
                 self.add_event(now, cause, subject, (from as u8, to as u8), ids);
             }
         }
-        if changed && id == GroupId::pool_wide() {
+        if (changed || work.group.counters.is_empty()) && id == GroupId::pool_wide() {
             let to = work.group.counters.iter().map(means_for_pool).max().unwrap_or_default();
             if to != self.status {
                 let from = std::mem::replace(&mut self.status, to);
@@ -282,7 +282,7 @@ impl PoolState {
 
     fn schedule(&mut self, id: GroupId, work: &mut WorkGroup) {
         match work.group.counters.iter().filter_map(Counter::next_look).min() {
-            Some(look) if work.group.look.is_none() => {
+            Some(look) if work.group.look.is_none_or(|planned| look < planned) => {
                 work.group.look = Some(look);
                 self.due.insert(id, look);
             }

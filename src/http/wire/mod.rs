@@ -1,0 +1,35 @@
+//! Bodies of requests and answers, and their conversions to and from the coordinator's types.
+//!
+//! Field names here are the contract. Requests refuse unknown fields; answers leave absent ones out.
+
+mod amount;
+mod batch;
+mod batch_answer;
+mod check;
+mod decision;
+mod figure;
+mod request;
+mod reservation;
+mod schema;
+mod settle;
+mod status;
+mod text;
+mod usage;
+mod words;
+
+pub use amount::{Amount, Charged, CostMap, parse_amount};
+pub use batch::{BatchBody, BatchItem, BatchOperation, MAX_OPERATIONS};
+pub use batch_answer::{BatchResult, BatchResults};
+pub use check::Check;
+pub use decision::{DecisionBody, Denied, Granted};
+pub use figure::{Counter, CounterUsage, percentage};
+pub use request::{EstimateBody, RecordBody, ReserveBody, ResetBody};
+pub use reservation::{Reservation, ReservationPage};
+pub use settle::{CommitBody, ExtendBody, Extended, ExtendedBody, ReleaseByKeyBody, Settled};
+pub use status::{Errors, Gauge, StatusBody, StatusData};
+pub use text::{Entries, Instant, Labels, LimitName, UnitName};
+pub use usage::{Cleared, Recorded, UsagePage};
+pub use words::{Authority, CallOutcome, CounterStatus, Mode, Priority, Reason, ReservationState, Status};
+
+#[cfg(test)]
+pub mod examples;
