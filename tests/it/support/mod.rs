@@ -1,1 +1,4 @@
+pub mod eventually;
+pub mod live;
+pub mod proxy;
 pub mod redis;
