@@ -1,4 +1,6 @@
 //! Integration tests: one binary, real servers.
 
+mod exact;
 mod lockstep;
+mod races;
 mod support;
