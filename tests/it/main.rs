@@ -3,4 +3,5 @@
 mod exact;
 mod lockstep;
 mod races;
+mod settlement;
 mod support;

@@ -123,6 +123,11 @@ impl Node {
         figure
     }
 
+    /// The same with a key, so that the store is asked whatever this node believes to know.
+    pub fn asks_anew(&self, costs: &[(&str, u64)]) -> Reserve {
+        Reserve { idempotency_key: Some(rand::random::<u64>().to_string()), ..self.asks(costs) }
+    }
+
     /// A request for these costs, without a scope.
     pub fn asks(&self, costs: &[(&str, u64)]) -> Reserve {
         asks(&self.pool, &[], costs)
