@@ -46,7 +46,8 @@ local function change_pool_status(group, events)
   end
 end
 
--- A group that was looked at and has gone, or needs no further look, leaves the list of due looks.
+-- A look moves only to an earlier instant, unless it was just taken. A group that was looked at and
+-- has gone, or needs no further look, leaves the list of due looks.
 local function schedule(group, name)
   local look = next_look(group)
   if look ~= 0 and (group.t[2] == 0 or look < group.t[2]) then
@@ -94,11 +95,11 @@ local function write_records()
       redis.call('SET', record_key(index), record.raw, 'KEEPTTL')
     end
     wrote = true
-    local name = string.sub(record_key(index), -GROUP_NAME_BYTES)
-    if closed[index] then
-      remove[#remove + 1] = name
-    elseif opened[index] then
-      add[#add + 1], add[#add + 2] = opened[index], name
+  end
+  for index in pairs(closed) do remove[#remove + 1] = string.sub(record_key(index), -GROUP_NAME_BYTES) end
+  for index, deadline in pairs(opened) do
+    if not closed[index] then
+      add[#add + 1], add[#add + 2] = deadline, string.sub(record_key(index), -GROUP_NAME_BYTES)
     end
   end
   if #add > 2 then redis.call(unpack(add)) end

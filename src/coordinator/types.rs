@@ -383,8 +383,8 @@ pub enum CoordinatorError {
     /// The lease ended; it cannot be prolonged.
     #[error("the lease has ended")]
     LeaseEnded,
-    /// The total lease would pass 24 hours, or the reservation would hold more than 255 amounts.
-    #[error("a lease cannot pass 24 hours in total, nor a reservation hold more than 255 amounts")]
+    /// The total lease would pass 24 hours, or the reservation would hold more amounts than a record keeps.
+    #[error("a lease cannot pass 24 hours in total, nor take more than 255 amounts")]
     LeaseTooLong,
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used before with another request")]

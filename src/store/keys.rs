@@ -63,7 +63,8 @@ impl PoolKeys {
         format!("{}{}", self.group, id.as_str())
     }
 
-    /// The string of a record. Lives for the retention after its lease ended.
+    /// The string of a record. Lives for the retention after it was settled and its lease ended; while
+    /// nobody settles it, 45 days more.
     pub fn record(&self, id: RecordId) -> String {
         format!("{}{}", self.record, id.as_str())
     }

@@ -1,1 +1,3 @@
+pub mod node;
 pub mod redis;
+pub mod timed;
