@@ -2,7 +2,7 @@
 --
 -- KEYS   1 meta (string) · 2 log (stream) · 3 open leases (zset: record name, deadline)
 --        4 due looks (zset: group name, instant) · 5 groups (zset: group name, expiry)
---        6 standing (hash: group name + number, status other than normal)
+--        6 standing (hash: group name + number, or `pool`; status other than normal and its beginning)
 --        then one hash for each group, then one string for each record
 -- ARGV   1 header: config version, retention µs, epoch to use if there is none, how many groups,
 --          templates, periods and calendars follow, random stem of event ids

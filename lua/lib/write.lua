@@ -13,6 +13,16 @@ local function scope_of(group)
   return text
 end
 
+-- Keeps the list of what is not normal, with the status and the instant at which it began: together
+-- they name an episode.
+local function stand(field, status)
+  if status == NORMAL then
+    redis.call('HDEL', KEYS[6], field)
+  else
+    redis.call('HSET', KEYS[6], field, string.format('%d %.0f', status, now))
+  end
+end
+
 -- A group whose key is gone stands in no status any more.
 local function forget_standing(name)
   local fields = redis.call('HKEYS', KEYS[6])
@@ -28,7 +38,7 @@ local function change_statuses(group, events)
   return evaluate(group, group.refused, function(p, from, to)
     local number = t[p + NUMBER]
     local field = string.format('%s%.0f', name, number)
-    if to == NORMAL then redis.call('HDEL', KEYS[6], field) else redis.call('HSET', KEYS[6], field, to) end
+    stand(field, to)
     if not has(t[p + FLAGS], SILENT) then
       scope = scope or scope_of(group)
       add_event(events, now, group.cause or group.refused and 'reserve' or 'time', number, name, scope, from, to, t[p + TOTAL], t[p + HELD], t[p + CAPACITY])
@@ -42,6 +52,7 @@ local function change_pool_status(group, events)
   if to ~= meta.status then
     local from = meta.status
     meta.status = to
+    stand('pool', to)
     add_event(events, now, group.cause or group.refused and 'reserve' or 'time', 0, '', '{}', from, to, 0, 0, 0)
   end
 end

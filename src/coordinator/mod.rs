@@ -8,6 +8,7 @@ pub mod catalogue;
 mod clock;
 mod denials;
 mod ids;
+mod lookups;
 mod meter;
 mod queue;
 mod reads;

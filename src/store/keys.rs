@@ -9,6 +9,11 @@ use crate::domain::{GroupId, PoolId};
 /// Version of the stored layout; another version never reads these keys.
 const PREFIX: &str = "qc1";
 
+/// The channel on which a node hears its own probes.
+pub fn probe_channel(node: &str) -> String {
+    format!("{PREFIX}:probe:{node}")
+}
+
 /// The names of one pool's keys, ready to be cloned into commands.
 #[derive(Clone, Debug)]
 pub struct PoolKeys {
@@ -90,6 +95,7 @@ mod tests {
             ]
         );
         assert_eq!(keys.channel, "qc1:{openai}:events");
+        assert_eq!(probe_channel("n1"), "qc1:probe:n1");
         let group = Scope::new([("workspace", "w1")]).unwrap().select(&["workspace".into()]).group_id();
         assert_eq!(keys.group(group), format!("qc1:{{openai}}:g:{}", group.as_str()));
         assert_eq!(keys.group(GroupId::pool_wide()), "qc1:{openai}:g:RBNvo1WzZ4oRRq0W9-hkng");

@@ -7,6 +7,7 @@
 pub mod call;
 pub mod codec;
 pub mod keys;
+pub mod log;
 pub mod memory;
 pub mod redis;
 pub mod reply;
@@ -18,6 +19,7 @@ use futures_util::future::BoxFuture;
 
 use self::{
     call::{Call, RecordId},
+    log::{LogPage, LogQuery},
     reply::{Outcome, Record},
 };
 use crate::domain::{GroupId, PoolId};
@@ -116,6 +118,12 @@ pub trait Store: Send + Sync + 'static {
         field: &'a str,
         value: Option<&'a str>,
     ) -> BoxFuture<'a, Result<u64, StoreError>>;
+
+    /// Reads a pool's event log at one instant.
+    fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>>;
+
+    /// Sends a message to whoever subscribes to the channel; nothing is kept.
+    fn probe<'a>(&'a self, channel: &'a str, nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Does the store answer?
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;

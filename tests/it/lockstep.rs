@@ -13,6 +13,7 @@ use quota_coordinator::{
     store::{
         Store,
         call::{Call, GroupRef, GroupSpec, HoldRule, Item, Op, RecordId, Settlement, Shape, SlotKind, SlotSpec},
+        log::LogQuery,
         memory::MemoryStore,
         redis::RedisStore,
         reply::{Answer, Outcome},
@@ -399,6 +400,15 @@ impl Run {
             assert_eq!(self.redis.read(&self.pool, &call).await.unwrap(), expected);
         }
     }
+
+    async fn compare_logs(&self) {
+        let query = LogQuery { standing: true, ..LogQuery::after(0) };
+        let mut expected = self.model.log(&self.pool, query).await.unwrap();
+        let mut got = self.redis.log(&self.pool, query).await.unwrap();
+        expected.standing.iter_mut().for_each(|list| list.sort_unstable());
+        got.standing.iter_mut().for_each(|list| list.sort_unstable());
+        assert_eq!(format!("{got:#?}"), format!("{expected:#?}"));
+    }
 }
 
 fn lockstep(limits: Vec<Drawn>, steps: Vec<Step>) {
@@ -420,6 +430,7 @@ fn lockstep(limits: Vec<Drawn>, steps: Vec<Step>) {
         };
         run.take(&steps).await;
         run.read_all().await;
+        run.compare_logs().await;
     });
 }
 

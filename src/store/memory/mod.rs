@@ -4,6 +4,7 @@
 //! process, so it serves tests and reasoning, not production.
 
 mod counter;
+mod log;
 mod ops;
 mod rate;
 mod work;
@@ -20,6 +21,7 @@ use work::Work;
 use super::{
     Due, GroupPage, Overrides, Store, StoreError,
     call::{Call, RecordId},
+    log::{LogPage, LogQuery},
     reply::{EventId, Header, Outcome, Position, Record, RecordState},
 };
 use crate::domain::{CounterStatus, GroupId, Number, PoolId, PoolStatus};
@@ -39,10 +41,14 @@ pub struct Event {
     pub cause: &'static str,
     /// The counter, or `None` for the pool.
     pub counter: Option<(GroupId, Number)>,
+    /// Canonical text of the counter's partition.
+    pub scope: String,
     /// Packed status before.
     pub from: u8,
     /// Packed status after.
     pub to: u8,
+    /// Used + held, held, capacity.
+    pub figures: [u64; 3],
 }
 
 /// Counters of one partition.
@@ -67,7 +73,8 @@ struct PoolState {
     groups: BTreeMap<GroupId, Group>,
     records: BTreeMap<RecordId, Record>,
     due: BTreeMap<GroupId, u64>,
-    standing: BTreeMap<(GroupId, Number), CounterStatus>,
+    standing: BTreeMap<(GroupId, Number), (CounterStatus, u64)>,
+    pool_since: Option<u64>,
     log: Vec<Event>,
     names: HashMap<u64, String>,
     overrides: BTreeMap<String, String>,
@@ -87,6 +94,7 @@ impl Default for PoolState {
             records: BTreeMap::new(),
             due: BTreeMap::new(),
             standing: BTreeMap::new(),
+            pool_since: None,
             log: Vec::new(),
             names: HashMap::new(),
             overrides: BTreeMap::new(),
@@ -138,11 +146,6 @@ impl MemoryStore {
     /// Sets the server's time; it may go back, as servers' clocks do.
     pub fn set_time(&self, time_us: u64) {
         self.time.store(time_us, std::sync::atomic::Ordering::SeqCst);
-    }
-
-    /// Every event of a pool since it exists.
-    pub fn log(&self, pool: &PoolId) -> Vec<Event> {
-        self.pools().get(pool).map(|state| state.log.clone()).unwrap_or_default()
     }
 
     fn now(&self) -> u64 {
@@ -252,6 +255,14 @@ impl Store for MemoryStore {
             state.operations += 1;
             state.version
         })
+    }
+
+    fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>> {
+        self.with(pool, |state| log::page(state, query))
+    }
+
+    fn probe<'a>(&'a self, _channel: &'a str, _nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        async { Ok(()) }.boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

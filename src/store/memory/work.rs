@@ -257,16 +257,19 @@ impl PoolState {
             changed = true;
             match to {
                 CounterStatus::Normal => drop(self.standing.remove(&(id, counter.number))),
-                _ => drop(self.standing.insert((id, counter.number), to)),
+                _ => drop(self.standing.insert((id, counter.number), (to, now))),
             }
             if !counter.silent {
-                self.add_event(now, cause, Some((id, counter.number)), (from as u8, to as u8), ids);
+                let figures = [counter.total(), counter.held(), counter.capacity];
+                let subject = Some((id, counter.number, work.group.text.as_str(), figures));
+                self.add_event(now, cause, subject, (from as u8, to as u8), ids);
             }
         }
         if (changed || work.group.counters.is_empty()) && id == GroupId::pool_wide() {
             let to = work.group.counters.iter().map(means_for_pool).max().unwrap_or_default();
             if to != self.status {
                 let from = std::mem::replace(&mut self.status, to);
+                self.pool_since = (to != PoolStatus::Normal).then_some(now);
                 self.add_event(now, cause, None, (from as u8, to as u8), ids);
             }
         }
@@ -297,7 +300,7 @@ impl PoolState {
         &mut self,
         at: u64,
         cause: &'static str,
-        counter: Option<(GroupId, Number)>,
+        subject: Option<(GroupId, Number, &str, [u64; 3])>,
         (from, to): (u8, u8),
         (seed, first): (u64, usize),
     ) {
@@ -306,7 +309,11 @@ impl PoolState {
         event.0.copy_from_slice(text.as_bytes());
         self.seq += 1;
         let prev = std::mem::replace(&mut self.event, event);
-        self.log.push(Event { seq: self.seq, id: event, prev, at, cause, counter, from, to });
+        let (counter, scope, figures) = match subject {
+            None => (None, String::new(), [0; 3]),
+            Some((group, number, scope, figures)) => (Some((group, number)), scope.to_owned(), figures),
+        };
+        self.log.push(Event { seq: self.seq, id: event, prev, at, cause, counter, scope, from, to, figures });
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod lane;
 mod listing;
+mod log;
 
 use std::{collections::HashMap, sync::RwLock, time::Duration};
 
@@ -16,6 +17,7 @@ use super::{
     call::{Call, Op, RecordId},
     codec,
     keys::PoolKeys,
+    log::{LogPage, LogQuery},
     reply::{Outcome, Record},
     scripts::{Composed, Publish, Scripts},
 };
@@ -227,6 +229,14 @@ impl Store for RedisStore {
         value: Option<&'a str>,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         listing::set_override(&self.slow, &self.scripts.configure, self.keys(pool), field, value).boxed()
+    }
+
+    fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>> {
+        log::log(&self.slow, &self.scripts.log, self.keys(pool), query).boxed()
+    }
+
+    fn probe<'a>(&'a self, channel: &'a str, nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        log::probe(&self.slow, &self.scripts.probe, channel, nonce).boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
