@@ -374,6 +374,9 @@ pub enum CoordinatorError {
         "reservation not found: it never existed or was forgotten; a use that happened can be recorded with POST /api/quota/usage"
     )]
     UnknownReservation,
+    /// No such notification stands (any more).
+    #[error("no such notification stands; what it said may be over")]
+    UnknownNotification,
     /// Settled before, in another way.
     #[error("the reservation was already settled in another way")]
     AlreadySettled,

@@ -33,6 +33,8 @@ pub struct PoolKeys {
     pub names: String,
     /// Runtime overrides. Permanent until deleted by an operator.
     pub overrides: String,
+    /// Which notifications somebody has seen. Lives 7 days after the last.
+    pub acknowledged: String,
     /// Pub/sub channel of the pool's events.
     pub channel: String,
     group: String,
@@ -52,6 +54,7 @@ impl PoolKeys {
             standing: key("standing"),
             names: key("names"),
             overrides: key("overrides"),
+            acknowledged: key("acknowledged"),
             channel: key("events"),
             group: key("g:"),
             record: key("r:"),

@@ -12,6 +12,7 @@ mod work;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use counter::Counter;
@@ -78,6 +79,7 @@ struct PoolState {
     log: Vec<Event>,
     names: HashMap<u64, String>,
     overrides: BTreeMap<String, String>,
+    acknowledged: BTreeMap<String, String>,
 }
 
 impl Default for PoolState {
@@ -98,6 +100,7 @@ impl Default for PoolState {
             log: Vec::new(),
             names: HashMap::new(),
             overrides: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
         }
     }
 }
@@ -224,6 +227,10 @@ impl Store for MemoryStore {
         })
     }
 
+    fn texts<'a>(&'a self, pool: &'a PoolId, groups: &'a [GroupId]) -> BoxFuture<'a, Result<Vec<Option<String>>, StoreError>> {
+        self.with(pool, |state| groups.iter().map(|id| state.groups.get(id).map(|group| group.text.clone())).collect())
+    }
+
     fn register<'a>(&'a self, pool: &'a PoolId, names: &'a [(u64, String)]) -> BoxFuture<'a, Result<(), StoreError>> {
         let collision = {
             let mut pools = self.pools();
@@ -263,6 +270,24 @@ impl Store for MemoryStore {
 
     fn probe<'a>(&'a self, _channel: &'a str, _nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         async { Ok(()) }.boxed()
+    }
+
+    fn acknowledgements<'a>(&'a self, pool: &'a PoolId) -> BoxFuture<'a, Result<BTreeMap<String, String>, StoreError>> {
+        self.with(pool, |state| state.acknowledged.clone())
+    }
+
+    fn acknowledge<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        id: &'a str,
+        json: &'a str,
+        standing: &'a [String],
+        _remembered: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.with(pool, |state| {
+            state.acknowledged.retain(|id, _| standing.contains(id));
+            state.acknowledged.insert(id.to_owned(), json.to_owned());
+        })
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
