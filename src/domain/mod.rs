@@ -13,6 +13,7 @@ pub mod pool;
 pub mod scope;
 pub mod status;
 pub mod unit;
+pub mod usage;
 
 pub use ids::{LimitId, Number, PoolId};
 pub use limit::{Kind, Limit, Mode, OnLeaseEnd, Priority, Settle};
