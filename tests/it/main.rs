@@ -1,4 +1,11 @@
 //! Integration tests: one binary, real servers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on panics; its clock, its tasks and its environment are the machine's own"
+)]
 
 mod exact;
 mod lockstep;

@@ -196,7 +196,11 @@ pub fn requests() -> Vec<(&'static str, Value, Reader)> {
             json!({"pool": "p", "cost": {"tokens": 12}, "scope": {}, "estimate": {}, "idempotency_key": "k"}),
             read::<RecordBody>,
         ),
-        ("CommitRequest", json!({"cost": {"cost_usd": "0.1"}, "outcome": "failed"}), read::<CommitBody>),
+        (
+            "CommitRequest",
+            json!({"cost": {"cost_usd": "0.1"}, "usage": {"prompt_tokens": 1, "new": [{}]}, "outcome": "failed"}),
+            read::<CommitBody>,
+        ),
         ("ReleaseByKeyRequest", json!({"pool": "p", "idempotency_key": "k"}), read::<ReleaseByKeyBody>),
         ("ExtendRequest", json!({"lease_ms": 1000, "add_cost": {"tokens": 1}, "idempotency_key": "k"}), read::<ExtendBody>),
         ("ResetRequest", json!({"pool": "p", "limit": "l", "scope": {"a": "b"}}), read::<ResetBody>),
