@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Coordinator, reads, store_error,
-    types::{CoordinatorError, Figure, Principal},
+    types::{CoordinatorError, Figure, Partitions, Principal},
 };
 use crate::{
     domain::{CounterStatus, GroupId, Kind, Limit, Partition, PoolId, PoolStatus, Scope},
@@ -113,6 +113,22 @@ impl Coordinator {
             list.extend(notification(pool, id, episode, figures, acknowledged));
         }
         Ok(list)
+    }
+
+    /// How many partitions are in which status; `None` when too many are not normal to be counted at once.
+    pub async fn partitions(&self, pool: &PoolId) -> Result<Option<Partitions>, CoordinatorError> {
+        let query = LogQuery { standing: true, ..LogQuery::HEAD };
+        let page = self.0.store.log(self.queue(pool)?.id(), query).await.map_err(store_error)?;
+        Ok(page.standing.map(|standing| {
+            let others = |status| {
+                let list = episodes(&standing);
+                let count = list.iter().filter(|e| e.status == status && e.group != GroupId::pool_wide()).count();
+                u64::try_from(count).unwrap_or(u64::MAX)
+            };
+            let (warning, exhausted) = (others(CounterStatus::Warning), others(CounterStatus::Exhausted));
+            // The index also lists the pool-wide group, once anything was asked.
+            Partitions { normal: page.groups.saturating_sub(1 + warning + exhausted), warning, exhausted }
+        }))
     }
 
     /// Remembers that somebody has seen a notification; the notification, or an error when none of that id stands.

@@ -310,6 +310,17 @@ pub struct Usage {
     pub next: Option<String>,
 }
 
+/// How many partitions of a pool (its own, the pool-wide one, left out) are in which status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Partitions {
+    /// None of its counters is near its capacity.
+    pub normal: u64,
+    /// At least one is at its warning threshold, none exhausted.
+    pub warning: u64,
+    /// At least one is exhausted.
+    pub exhausted: u64,
+}
+
 /// One reservation, read.
 #[derive(Clone, Debug)]
 pub struct ReservationView {
