@@ -7,7 +7,8 @@
 
 -- == read ==
 if version ~= meta.version then return header(STALE_CONFIG) end
-if not load_groups() then return header(RETRY_PERIOD) end
+if not reached then return header(RETRY_PERIOD) end
+load_groups()
 load_templates()
 
 -- == decide ==

@@ -1,10 +1,12 @@
 -- log: where the pool's event log stands, and what it holds after a place, in one atomic read.
 --
--- KEYS    1 meta (string) · 2 log (stream) · 3 standing (hash: group name + number, status)
+-- KEYS    1 meta (string) · 2 log (stream) · 3 standing (hash: group name + number, or `pool`; status
+--         and its beginning) · 4 groups (zset)
 -- ARGV    seq of the place, the most events to return, the most standing counters to return
 -- Reply   meta (false = the pool has none), seq of the oldest event (0 = none), the entries from the
 --         place's own on (none when more than the most lie behind it), standing (field, value, …)
---         or false when there are more
+--         or false when there are more,
+--         how many groups there are
 -- Costs   O(log n + returned)
 
 local meta = redis.call('GET', KEYS[1])
@@ -25,4 +27,4 @@ local wanted = tonumber(ARGV[3])
 if wanted > 0 then
   standing = redis.call('HLEN', KEYS[3]) <= wanted and redis.call('HGETALL', KEYS[3])
 end
-return { meta, oldest and string.match(oldest[1], '^%d+') or '0', entries, standing }
+return { meta, oldest and string.match(oldest[1], '^%d+') or '0', entries, standing, redis.call('ZCARD', KEYS[4]) }

@@ -1,16 +1,13 @@
 -- One counter of any kind: bring to the present, ask, take, settle. Needs: layout, group, rate, lease.
 
--- Turns a budget's period when `now` is past its end. `period` is { start, end }.
-local function refresh_budget(t, p, period)
-  if t[p + LAST] ~= period[1] then
-    if t[p + EDGE] > 0 then t[p + FLOOR] = max(t[p + FLOOR], period[1] - 1) end
-    t[p + LAST], t[p + EDGE] = period[1], period[2]
-    t[p + TOTAL], t[p + HELD] = 0, 0
-  end
+-- Turns a budget's period when `now` is not in it.
+local function refresh_budget(t, p, from, to)
+  if t[p + EDGE] > 0 then t[p + FLOOR] = max(t[p + FLOOR], from - 1) end
+  t[p + LAST], t[p + EDGE], t[p + TOTAL], t[p + HELD] = from, to, 0, 0
 end
 
--- Once per counter and call. `period` is needed for budgets whose period is over; without it such a
--- counter stays in its old period, and the answer is false.
+-- Once per counter and call. `period` is { start, end } of a budget's present period. A caller whose
+-- configuration does not know the limit any more has none: the counter is then empty from its end on.
 local function refresh(group, p, now, period)
   if group.fresh[p] then return true end
   local t = group.t
@@ -18,8 +15,13 @@ local function refresh(group, p, now, period)
   if kind == RATE then
     refresh_rate(group, p, now)
   elseif kind == BUDGET and (now >= t[p + EDGE] or now < t[p + LAST]) then
-    if not period then return false end
-    refresh_budget(t, p, period)
+    if period then
+      refresh_budget(t, p, period[1], period[2])
+    elseif t[p + EDGE] > 0 and now >= t[p + EDGE] then
+      refresh_budget(t, p, t[p + EDGE], t[p + EDGE])
+    else
+      return false
+    end
   end
   group.fresh[p] = true
   return true

@@ -46,10 +46,12 @@ local RECORD_BYTES = 50
 -- Body: fingerprint, nonce, groups (count, names), holds (count, entries), blob.
 local BODY = '<c8c4B'
 local BODY_BYTES, GROUP_NAME_BYTES = 13, 22
--- One hold: number, flags, index of its group (from 0), unit, since (0 = the record's), amount.
+-- One hold: number, flags, index of its group (from 0), unit, since (0 = the record's), amount. What
+-- came back when the lease ended keeps its amount under GIVEN_BACK: a late commit may still charge it.
 local HOLD = 'I6BBI6dd'
 local HOLD_BYTES, HOLD_FIELDS = 30, 6
-local SETTLE_ADMITTED, REFUND_ON_LEASE_END, HOLDS_LEASE, SKIPPED = 1, 2, 4, 8
+local SETTLE_ADMITTED, REFUND_ON_LEASE_END, HOLDS_LEASE, SKIPPED, GIVEN_BACK = 1, 2, 4, 8, 16
+local MOST_HOLDS = 255
 
 local OPEN_STATE, COMMITTED, RELEASED, EXPIRED, VOID, RECORDED = 1, 2, 3, 4, 5, 6
 local LATE, ESTIMATED = 1, 2

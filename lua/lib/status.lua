@@ -5,8 +5,10 @@ local NORMAL, WARNED, EXHAUSTED = 0, 1, 2
 local POOL_NORMAL, POOL_WARNING, POOL_RATE_LIMITED, POOL_QUOTA_EXCEEDED = 0, 1, 3, 4
 
 -- Leaving takes five points less than entering, so that a counter that hovers does not flicker.
--- Concurrency leaves `exhausted` as soon as one unit is free.
+-- Concurrency leaves `exhausted` as soon as one unit is free. A limit that became a shadow stands in
+-- no status any more.
 local function level(t, p, refused)
+  if has(t[p + FLAGS], SHADOW) then return NORMAL end
   local total, capacity, status = t[p + TOTAL], t[p + CAPACITY], t[p + STATUS]
   if total >= capacity or refused then return EXHAUSTED end
   if status == EXHAUSTED and t[p + FLAGS] % 4 ~= CONCURRENCY and total * 100 >= capacity * 95 then return EXHAUSTED end
@@ -15,11 +17,12 @@ local function level(t, p, refused)
   return NORMAL
 end
 
--- A refusal exhausts a counter only when the request was small (5 % of the capacity) and did not fit
--- the capacity itself: one big request, or one of low priority, says nothing about the others. A
--- concurrency counter is exhausted by its figures alone.
+-- A refusal exhausts a counter only when the request was small (5 % of the capacity): one big
+-- request that does not fit says nothing about the others, nor does one whose priority may fill
+-- only a share. A concurrency counter is exhausted by its figures alone.
 local function refusal_exhausts(t, p, cost)
-  return t[p + FLAGS] % 4 ~= CONCURRENCY and cost * 20 <= t[p + CAPACITY] and t[p + TOTAL] + cost > t[p + CAPACITY]
+  local capacity = t[p + CAPACITY]
+  return t[p + FLAGS] % 4 ~= CONCURRENCY and cost * 20 <= capacity and t[p + TOTAL] + cost > capacity
 end
 
 -- Re-evaluates the group's counters that were brought to the present. `refused` names (by base)
@@ -28,7 +31,7 @@ local function evaluate(group, refused, change)
   local t, changed = group.t, false
   for i = 1, group.n do
     local p = HEAD_FIELDS + (i - 1) * COUNTER_FIELDS
-    if group.fresh[p] and not has(t[p + FLAGS], SHADOW) then
+    if group.fresh[p] then
       local to = level(t, p, refused and refused[p])
       local from = t[p + STATUS]
       if to ~= from then
@@ -41,13 +44,13 @@ local function evaluate(group, refused, change)
 end
 
 -- The next instant at which time alone may change a status of the group; 0 when none can. Leases
--- are left out: their end is an operation of its own.
+-- are left out: their end is an operation of its own. Where nothing is counted, nothing will leave.
 local function next_look(group)
   local t, look = group.t, 0
   for i = 1, group.n do
     local p = HEAD_FIELDS + (i - 1) * COUNTER_FIELDS
     local kind = t[p + FLAGS] % 4
-    if t[p + STATUS] ~= NORMAL and kind ~= CONCURRENCY then
+    if t[p + STATUS] ~= NORMAL and kind ~= CONCURRENCY and t[p + TOTAL] > 0 then
       local at = t[p + EDGE]
       if kind == RATE and at == 0 then at = t[p + LAST] + t[p + WINDOW] * 1000 end
       if look == 0 or at < look then look = at end

@@ -13,6 +13,16 @@ local function scope_of(group)
   return text
 end
 
+-- Keeps the list of what is not normal, with the status and the instant at which it began: together
+-- they name an episode.
+local function stand(field, status)
+  if status == NORMAL then
+    redis.call('HDEL', KEYS[6], field)
+  else
+    redis.call('HSET', KEYS[6], field, string.format('%d %.0f', status, now))
+  end
+end
+
 -- A group whose key is gone stands in no status any more.
 local function forget_standing(name)
   local fields = redis.call('HKEYS', KEYS[6])
@@ -28,7 +38,7 @@ local function change_statuses(group, events)
   return evaluate(group, group.refused, function(p, from, to)
     local number = t[p + NUMBER]
     local field = string.format('%s%.0f', name, number)
-    if to == NORMAL then redis.call('HDEL', KEYS[6], field) else redis.call('HSET', KEYS[6], field, to) end
+    stand(field, to)
     if not has(t[p + FLAGS], SILENT) then
       scope = scope or scope_of(group)
       add_event(events, now, group.cause or group.refused and 'reserve' or 'time', number, name, scope, from, to, t[p + TOTAL], t[p + HELD], t[p + CAPACITY])
@@ -42,11 +52,13 @@ local function change_pool_status(group, events)
   if to ~= meta.status then
     local from = meta.status
     meta.status = to
+    stand('pool', to)
     add_event(events, now, group.cause or group.refused and 'reserve' or 'time', 0, '', '{}', from, to, 0, 0, 0)
   end
 end
 
--- A group that was looked at and has gone, or needs no further look, leaves the list of due looks.
+-- A look moves only to an earlier instant, unless it was just taken. A group that was looked at and
+-- has gone, or needs no further look, leaves the list of due looks.
 local function schedule(group, name)
   local look = next_look(group)
   if look ~= 0 and (group.t[2] == 0 or look < group.t[2]) then
@@ -94,11 +106,11 @@ local function write_records()
       redis.call('SET', record_key(index), record.raw, 'KEEPTTL')
     end
     wrote = true
-    local name = string.sub(record_key(index), -GROUP_NAME_BYTES)
-    if closed[index] then
-      remove[#remove + 1] = name
-    elseif opened[index] then
-      add[#add + 1], add[#add + 2] = opened[index], name
+  end
+  for index in pairs(closed) do remove[#remove + 1] = string.sub(record_key(index), -GROUP_NAME_BYTES) end
+  for index, deadline in pairs(opened) do
+    if not closed[index] then
+      add[#add + 1], add[#add + 2] = deadline, string.sub(record_key(index), -GROUP_NAME_BYTES)
     end
   end
   if #add > 2 then redis.call(unpack(add)) end

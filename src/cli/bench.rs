@@ -22,6 +22,7 @@ pub struct BenchArgs {
     pub json: Option<PathBuf>,
 }
 
+#[expect(clippy::unused_async, reason = "measurements await")]
 pub(super) async fn run(_args: BenchArgs, _env: &Environment) -> Result<(), CliError> {
     Err(CliError::Internal("bench: the measurements are not part of this build yet".to_owned()))
 }

@@ -50,6 +50,7 @@ pub struct Cli {
 }
 
 /// What the binary does.
+#[expect(clippy::doc_markdown, reason = "these docs are printed as help, where backticks would show")]
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run one node.

@@ -28,6 +28,7 @@ pub use serve::ServeArgs;
 pub use verify_trace::VerifyTraceArgs;
 
 /// Where the configuration comes from.
+#[expect(clippy::doc_markdown, reason = "these docs are printed as help, where backticks would show")]
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
     /// Configuration file: TOML, YAML or JSON by its extension. It must exist when it is named [env: QUOTA_CONFIG]

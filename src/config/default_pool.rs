@@ -100,12 +100,10 @@ impl Draft<'_> {
     fn warning_at(&mut self) -> Json {
         let text = self.env.get(WARNING_PERCENT).unwrap_or("90");
         let percent = text.trim().parse::<Decimal>().ok().filter(|p| *p > Decimal::ZERO && *p <= Decimal::ONE_HUNDRED);
-        match percent.filter(|percent| (percent * Decimal::TEN).is_integer()) {
-            Some(percent) => (percent / Decimal::ONE_HUNDRED).normalize().to_string().into(),
-            None => {
-                self.refuse(WARNING_PERCENT, text, "must be a percentage above 0 and up to 100 with at most 1 decimal place");
-                "0.9".into()
-            }
+        if let Some(percent) = percent.filter(|percent| (percent * Decimal::TEN).is_integer()) {
+            return (percent / Decimal::ONE_HUNDRED).normalize().to_string().into();
         }
+        self.refuse(WARNING_PERCENT, text, "must be a percentage above 0 and up to 100 with at most 1 decimal place");
+        "0.9".into()
     }
 }

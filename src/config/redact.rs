@@ -113,9 +113,8 @@ pub(super) fn show(path: &KeyPath, value: &Json) -> String {
     match (path.last_key(), value) {
         (_, Json::Object(_)) => "a table".to_owned(),
         (_, Json::Array(_)) => "a list".to_owned(),
-        (Some("admin_key" | "sha256"), _) => REDACTED.to_owned(),
         (Some("url"), Json::String(url)) => Json::from(redact_url(url)).to_string(),
-        (Some("url"), _) => REDACTED.to_owned(),
+        (Some("admin_key" | "sha256" | "url"), _) => REDACTED.to_owned(),
         _ => shorten(&value.to_string()),
     }
 }

@@ -10,6 +10,7 @@ mod denials;
 mod ids;
 mod lookups;
 mod meter;
+pub mod notifications;
 mod queue;
 mod reads;
 mod reservations;

@@ -1,13 +1,13 @@
 //! Reading counters: of a scope, or of the whole pool a page at a time.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Coordinator,
     catalogue::{Catalogue, Partitioning, figure},
     queue::PoolQueue,
     store_error,
-    types::{CoordinatorError, Reset, Usage},
+    types::{CoordinatorError, Figure, Reset, Usage},
 };
 use crate::{
     domain::{GroupId, Number, Partition, PoolId, Scope},
@@ -64,6 +64,24 @@ async fn read(
     Err(CoordinatorError::Internal("the store kept asking for other periods".into()))
 }
 
+/// Figures of one group in a reply.
+fn figures_in(catalogue: &Catalogue, wanted: &Wanted<'_>, reply: &Reply, base: usize, scope: &Scope) -> Vec<Figure> {
+    let slots = wanted.partitioning.limits.iter().zip(&wanted.spec.slots).zip(reply.counters.iter().skip(base));
+    slots
+        .map(|((limit, spec), counter)| (&catalogue.pool.limits[*limit], spec, counter))
+        .filter(|(limit, ..)| limit.applies_to(scope))
+        .map(|(limit, spec, counter)| figure(limit, &wanted.partition, spec.capacity, counter, reply.header.clock_us))
+        .collect()
+}
+
+/// The group that a stored text names, if this configuration knows it and the scope admits it.
+fn of_text<'a>(catalogue: &'a Catalogue, text: &str, scope: &Scope) -> Option<Wanted<'a>> {
+    let partition = Partition::from_text(text)?;
+    let per: Vec<&str> = partition.iter().map(|(key, _)| key).collect();
+    let partitioning = catalogue.partitionings.iter().find(|p| p.per.iter().map(AsRef::as_ref).eq(per.iter().copied()))?;
+    fits(&partition, scope).then(|| wanted(catalogue, partitioning, partition))
+}
+
 async fn usage(
     queue: &PoolQueue,
     store: &dyn Store,
@@ -77,15 +95,7 @@ async fn usage(
     for portion in groups.chunks(PORTION) {
         let reply = read(queue, store, catalogue, portion).await?;
         for (wanted, (_, base)) in portion.iter().zip(&reply.bases) {
-            for (slot, limit) in wanted.partitioning.limits.iter().enumerate() {
-                let limit = &catalogue.pool.limits[*limit];
-                let (Some(counter), Some(spec)) = (reply.counters.get(base + slot), wanted.spec.slots.get(slot)) else {
-                    continue;
-                };
-                if limit.applies_to(scope) {
-                    figures.push(figure(limit, &wanted.partition, spec.capacity, counter, reply.header.clock_us));
-                }
-            }
+            figures.extend(figures_in(catalogue, wanted, &reply, *base, scope));
         }
         header = Some(reply.header);
     }
@@ -107,15 +117,33 @@ async fn page<'a>(
     limit: usize,
 ) -> Result<(Vec<Wanted<'a>>, Option<String>), StoreError> {
     let page = store.groups(queue.id(), after, limit).await?;
-    let known = page.groups.iter().filter_map(|(_, text)| {
-        let partition = Partition::from_text(text)?;
-        let per: Vec<&str> = partition.iter().map(|(key, _)| key).collect();
-        let partitioning = catalogue.partitionings.iter().find(|p| p.per.iter().map(AsRef::as_ref).eq(per.iter().copied()))?;
-        (!partition.is_pool_wide() && fits(&partition, scope)).then(|| wanted(catalogue, partitioning, partition))
-    });
-    let mut known: Vec<Wanted<'_>> = known.collect();
+    let known = page.groups.iter().filter_map(|(_, text)| of_text(catalogue, text, scope));
+    let mut known: Vec<Wanted<'_>> = known.filter(|wanted| !wanted.partition.is_pool_wide()).collect();
     known.sort_by(|a, b| a.partition.cmp(&b.partition));
     Ok((known, page.next))
+}
+
+/// Figures of some groups by their names, of those that this configuration knows and the scope admits;
+/// at most `most` groups, in the order given.
+pub async fn figures_of(
+    queue: &PoolQueue,
+    store: &dyn Store,
+    groups: &[GroupId],
+    scope: &Scope,
+    most: usize,
+) -> Result<BTreeMap<GroupId, Vec<Figure>>, CoordinatorError> {
+    let catalogue = queue.catalogue.load_full();
+    let texts = store.texts(queue.id(), groups).await.map_err(store_error)?;
+    let known = texts.iter().flatten().filter_map(|text| of_text(&catalogue, text, scope));
+    let wanted: Vec<Wanted<'_>> = known.take(most).collect();
+    let mut figures = BTreeMap::new();
+    for portion in wanted.chunks(PORTION) {
+        let reply = read(queue, store, &catalogue, portion).await?;
+        for (wanted, (_, base)) in portion.iter().zip(&reply.bases) {
+            figures.insert(wanted.spec.id, figures_in(&catalogue, wanted, &reply, *base, scope));
+        }
+    }
+    Ok(figures)
 }
 
 /// Groups and counters that a reset touches; no numbers = all of the group.

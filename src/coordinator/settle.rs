@@ -78,14 +78,13 @@ impl Coordinator {
         }
         .max(1);
         let mut groups = id.groups.clone();
-        let scope = match request.add_cost.is_empty() {
-            true => None,
-            false => {
-                let records = self.0.store.records(queue.id(), &[id.record]).await.map_err(store_error)?;
-                let record = records.into_iter().next().flatten().ok_or(CoordinatorError::UnknownReservation)?;
-                groups.clone_from(&record.groups);
-                Some(reservations::scope_of(&record))
-            }
+        let scope = if request.add_cost.is_empty() {
+            None
+        } else {
+            let records = self.0.store.records(queue.id(), &[id.record]).await.map_err(store_error)?;
+            let record = records.into_iter().next().flatten().ok_or(CoordinatorError::UnknownReservation)?;
+            groups.clone_from(&record.groups);
+            Some(reservations::scope_of(&record))
         };
         for _ in 0..RENEWALS {
             let catalogue = queue.catalogue.load_full();

@@ -14,6 +14,7 @@ pub mod pool;
 pub mod scope;
 pub mod status;
 pub mod unit;
+pub mod usage;
 
 pub use event::{EventId, Position, QuotaEvent};
 pub use ids::{LimitId, Number, PoolId};

@@ -13,7 +13,7 @@ pub const MAX_AMOUNT: u64 = (1 << 53) - 1;
 const NANOS_PER_DOLLAR: i64 = 1_000_000_000;
 
 /// The units that need no declaration.
-pub const STANDARD_UNITS: [&str; 5] = ["requests", "tokens", "input_tokens", "output_tokens", "cost_usd"];
+pub const STANDARD_UNITS: [&str; 5] = [Unit::REQUESTS, Unit::TOKENS, Unit::INPUT_TOKENS, Unit::OUTPUT_TOKENS, Unit::COST_USD];
 
 /// A unit's name. Cheap to clone; compared by text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,6 +24,18 @@ impl Unit {
     pub const REQUESTS: &str = "requests";
     /// Money, counted in nano-dollars.
     pub const COST_USD: &str = "cost_usd";
+
+    /// Tokens of both directions.
+    pub const TOKENS: &str = "tokens";
+    /// Tokens of the prompt.
+    pub const INPUT_TOKENS: &str = "input_tokens";
+    /// Tokens of the answer.
+    pub const OUTPUT_TOKENS: &str = "output_tokens";
+
+    /// One of the units whose name stands in this file, and so needs no check.
+    pub(super) fn standard(name: &'static str) -> Self {
+        Self(name.into())
+    }
 
     /// Checks the name: 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
     pub fn new(name: &str) -> Result<Self, super::ids::InvalidId> {

@@ -122,6 +122,8 @@ mod tests {
             oldest: entries.first().map_or(0, |event| event.position.seq),
             entries,
             standing: None,
+            pool_since_us: None,
+            groups: 0,
         }
     }
 

@@ -73,7 +73,7 @@ async fn answer(caller: &Caller, at: usize, item: BatchItem) -> Result<BatchResu
     Ok(match item {
         BatchItem::Reserve(body) => reserve(caller, *body, None, checks).await?.into(),
         BatchItem::Commit(id, body) => {
-            let commit = body.into_commit(known(caller, id)?);
+            let commit = body.into_commit(caller, known(caller, id)?, checks)?;
             Settled::from(coordinator.commit(commit).await.map_err(|e| from_coordinator(e, &place("cost")))?).into()
         }
         BatchItem::Release(id) => release(caller, Release::Reservation(known(caller, id)?)).await?.into(),
@@ -103,7 +103,7 @@ mod tests {
             {"op": "release", "reservation": "r", "idempotency_key": "k"},
             {"op": "release"},
             {"op": "extend", "reservation": "r", "cost": {"tokens": 1}},
-            {"op": "record", "metadata": {}},
+            {"op": "record", "metadata": {}, "usage": {}},
         ]}));
         assert_eq!(
             refused,
@@ -115,7 +115,8 @@ mod tests {
                 "/operations/2/idempotency_key",
                 "/operations/3/reservation",
                 "/operations/4/cost",
-                "/operations/5/metadata"
+                "/operations/5/metadata",
+                "/operations/5/usage"
             ]
         );
     }

@@ -157,7 +157,7 @@ mod tests {
             (r#"{"estimate":{"inputtokens":1}}"#, 422, "/estimate/inputtokens"),
             (r#"{"lease_ms":1,"lease_ms":2}"#, 422, "/lease_ms"),
             (r#"{"priority":"urgent"}"#, 422, "/priority"),
-            (r#"[]"#, 422, ""),
+            ("[]", 422, ""),
             (r#"{"pool":"a"} x"#, 400, ""),
             (r#"{"pool":"#, 400, "/pool"),
             ("", 400, ""),

@@ -141,15 +141,15 @@ mod tests {
         checks.into_errors().into_iter().filter_map(|e| e.pointer).collect()
     }
 
-    fn entries(list: &[(&str, &str)]) -> Option<Entries> {
-        Some(Entries(list.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()))
+    fn entries(list: &[(&str, &str)]) -> Entries {
+        Entries(list.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
     }
 
     #[test]
     fn everything_wrong_is_named_at_once() {
         let mut checks = Checks::inside("/operations/3".into());
-        checks.scope(entries(&[("workspace", "a\nb")]));
-        checks.metadata(entries(&[("a b", "x"), ("c", "\u{7}"), ("d", ""), ("d", "")]));
+        checks.scope(Some(entries(&[("workspace", "a\nb")])));
+        checks.metadata(Some(entries(&[("a b", "x"), ("c", "\u{7}"), ("d", ""), ("d", "")])));
         checks.lease(Some(999));
         checks.lease(Some(3_600_001));
         checks.count("/estimate/input_tokens", Some(MAX_AMOUNT + 1));
@@ -179,7 +179,7 @@ mod tests {
         let mut checks = Checks::default();
         assert_eq!(checks.lease(None), Duration::from_secs(60));
         assert_eq!(checks.idempotency_key(Some("k".into()), Some("k".into())), Some("k".into()));
-        assert_eq!(checks.metadata(entries(&[("job", "42")])).len(), 1);
+        assert_eq!(checks.metadata(Some(entries(&[("job", "42")]))).len(), 1);
         assert!(checks.finish(()).is_ok());
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! One layer does all of it, because each layer of the framework costs an allocation for each request.
 
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use poem::{Endpoint, Request, Response};
 use poem_openapi::OperationId;
+use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
 use super::{

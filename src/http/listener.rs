@@ -62,6 +62,7 @@ impl BoundedListener {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "ends within a second by itself, and nobody waits for it")]
     fn refuse(&self, mut stream: TcpStream) {
         tracing::warn!("a connection was refused: this node has no room for more");
         if let Ok(permit) = self.refusals.clone().try_acquire_owned() {

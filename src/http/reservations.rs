@@ -64,7 +64,8 @@ impl ReservationsApi {
 
     /// Commit
     ///
-    /// Settles a reservation at its true cost. Without a body everything that was held is charged. Idempotent.
+    /// Settles a reservation at its true cost: as named in `cost`, else as the provider's own `usage` says. Without a body
+    /// everything that was held is charged. Idempotent.
     #[oai(path = "/reservations/:id/commit", method = "post", operation_id = "commit")]
     async fn commit(
         &self,
@@ -75,7 +76,7 @@ impl ReservationsApi {
     ) -> Result<Answer<Settled>, Problem> {
         let caller = auth.0;
         let id = known(&caller, id.0)?;
-        let commit = body.0.into_commit(id);
+        let commit = body.0.into_commit(&caller, id, Checks::default())?;
         let settled = caller.state.coordinator().commit(commit).await.map_err(|e| from_coordinator(e, "/cost"))?;
         Ok(settlement(settled.into()))
     }

@@ -26,6 +26,7 @@ where
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the test waits for what it spawns")]
 mod tests {
     use std::{sync::Arc, time::Duration};
 

@@ -89,8 +89,10 @@ impl Encoder<'_> {
         }
         for op in &call.ops {
             let shape = match op {
-                Op::Reserve { shape, .. } | Op::Check { shape, .. } | Op::Record { shape, .. } => shape,
-                Op::Extend { add: Some((shape, _)), .. } => shape,
+                Op::Reserve { shape, .. }
+                | Op::Check { shape, .. }
+                | Op::Record { shape, .. }
+                | Op::Extend { add: Some((shape, _)), .. } => shape,
                 _ => continue,
             };
             if !self.shapes.iter().any(|known| Arc::ptr_eq(known, shape)) {

@@ -33,6 +33,8 @@ pub struct PoolKeys {
     pub names: String,
     /// Runtime overrides. Permanent until deleted by an operator.
     pub overrides: String,
+    /// Which notifications somebody has seen. Lives 7 days after the last.
+    pub acknowledged: String,
     /// Pub/sub channel of the pool's events.
     pub channel: String,
     group: String,
@@ -52,6 +54,7 @@ impl PoolKeys {
             standing: key("standing"),
             names: key("names"),
             overrides: key("overrides"),
+            acknowledged: key("acknowledged"),
             channel: key("events"),
             group: key("g:"),
             record: key("r:"),
@@ -68,7 +71,8 @@ impl PoolKeys {
         format!("{}{}", self.group, id.as_str())
     }
 
-    /// The string of a record. Lives for the retention after its lease ended.
+    /// The string of a record. Lives for the retention after it was settled and its lease ended; while
+    /// nobody settles it, 45 days more.
     pub fn record(&self, id: RecordId) -> String {
         format!("{}{}", self.record, id.as_str())
     }

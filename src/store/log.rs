@@ -37,6 +37,8 @@ pub struct Standing {
     pub number: Number,
     /// Its status.
     pub status: CounterStatus,
+    /// When that began, µs since 1970. With the status it names the episode.
+    pub since_us: u64,
 }
 
 /// A log at one instant.
@@ -54,4 +56,8 @@ pub struct LogPage {
     pub entries: Vec<QuotaEvent>,
     /// Counters in another status than normal; `None` = not asked for, or too many.
     pub standing: Option<Vec<Standing>>,
+    /// When the pool's status began, µs since 1970; `None` = it is normal, or standing was not read.
+    pub pool_since_us: Option<u64>,
+    /// How many groups there are.
+    pub groups: u64,
 }

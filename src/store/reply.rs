@@ -73,6 +73,8 @@ pub struct Hold {
     pub rule: HoldRule,
     /// Its counter was reset or removed before the settlement.
     pub skipped: bool,
+    /// It came back when the lease ended. The amount is what a late commit still charges.
+    pub given_back: bool,
     /// Index into the record's groups.
     pub group: u8,
     /// Number of the unit.

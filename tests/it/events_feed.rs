@@ -26,7 +26,7 @@ async fn a_window_that_slides_is_one_event_over_all_nodes() {
     );
     let mut nodes = Vec::new();
     for _ in 0..3 {
-        nodes.push(LiveNode::start(shared(), &pool, &toml).await);
+        nodes.push(LiveNode::start(shared().await, &pool, &toml).await);
     }
     let mut watching = nodes[2].watch("", None).await;
     assert!(matches!(next(&mut watching).await, Delivery::Snapshot { .. }));
@@ -49,7 +49,7 @@ async fn a_window_that_slides_is_one_event_over_all_nodes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_stops_is_given_up_and_others_do_not_notice() {
     let pool = fresh_pool("slow");
-    let node = LiveNode::start(shared(), &pool, &slots(&pool)).await;
+    let node = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
     let (mut slow, mut quick) = (node.watch("", None).await, node.watch("", None).await);
     for subscription in [&mut slow, &mut quick] {
         assert!(matches!(next(subscription).await, Delivery::Snapshot { .. }));
@@ -74,7 +74,7 @@ async fn figures_are_sent_when_they_change_and_not_too_often() {
     let toml = format!(
         "[[pools]]\nid = \"{pool}\"\n[[pools.limits]]\nid = \"tokens\"\nunit = \"tokens\"\ncapacity = 100000\nwindow = \"1h\"\noptional = true\n"
     );
-    let (a, b) = (LiveNode::start(shared(), &pool, &toml).await, LiveNode::start(shared(), &pool, &toml).await);
+    let (a, b) = (LiveNode::start(shared().await, &pool, &toml).await, LiveNode::start(shared().await, &pool, &toml).await);
     let mut watching = b.watch("", None).await;
     assert!(matches!(next(&mut watching).await, Delivery::Snapshot { .. }));
     let began = Instant::now();

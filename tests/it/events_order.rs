@@ -10,16 +10,21 @@ use quota_coordinator::{
     events::{Delivery, Reason},
 };
 
+use quota_coordinator::private_redis::PrivateRedis;
+
 use crate::support::{
     eventually::soon,
     live::{LiveNode, events_up_to, next, next_change, next_event, slots, workspace_scope},
-    redis::{PrivateRedis, connection, fresh_pool, shared},
+    redis::{connection, fresh_pool, shared},
 };
 
 #[tokio::test]
 async fn a_write_on_one_node_is_an_event_on_the_other() {
     let pool = fresh_pool("order");
-    let (a, b) = (LiveNode::start(shared(), &pool, &slots(&pool)).await, LiveNode::start(shared(), &pool, &slots(&pool)).await);
+    let (a, b) = (
+        LiveNode::start(shared().await, &pool, &slots(&pool)).await,
+        LiveNode::start(shared().await, &pool, &slots(&pool)).await,
+    );
     let mut watching = b.watch("", None).await;
     let Delivery::Snapshot { reason: Reason::NoCursor, cursor, snapshot } = next(&mut watching).await else { panic!() };
     assert_eq!((cursor.seq, snapshot.usage.status), (0, PoolStatus::Normal));
@@ -43,7 +48,7 @@ async fn a_write_on_one_node_is_an_event_on_the_other() {
 #[tokio::test]
 async fn a_workspace_is_as_bad_as_the_worse_of_the_pool_and_its_own() {
     let pool = fresh_pool("workspace");
-    let node = LiveNode::start(shared(), &pool, &slots(&pool)).await;
+    let node = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
     let (mut mine, mut other, mut all) = (node.watch("w1", None).await, node.watch("w2", None).await, node.watch("", None).await);
     for subscription in [&mut mine, &mut other, &mut all] {
         assert!(matches!(next(subscription).await, Delivery::Snapshot { .. }));
@@ -59,7 +64,7 @@ async fn a_workspace_is_as_bad_as_the_worse_of_the_pool_and_its_own() {
     assert_eq!(next_event(&mut other).await.status, PoolStatus::RateLimited);
 
     // A node that starts now learns the statuses from the store, not from events.
-    let late = LiveNode::start(shared(), &pool, &slots(&pool)).await;
+    let late = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
     let cursor = other.cursor();
     let mut resumed = late.watch("w1", Some(cursor)).await;
     let Delivery::Replay { status, events, snapshot, .. } = next(&mut resumed).await else { panic!() };
@@ -69,7 +74,7 @@ async fn a_workspace_is_as_bad_as_the_worse_of_the_pool_and_its_own() {
 /// The whole of what a killed subscription costs is a read of the log.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_subscriptions_lose_nothing_and_repeat_nothing() {
-    let server = PrivateRedis::start();
+    let server = PrivateRedis::start().await.unwrap();
     let pool = fresh_pool("kills");
     let (a, b) = (LiveNode::start(&server, &pool, &slots(&pool)).await, LiveNode::start(&server, &pool, &slots(&pool)).await);
     let mut on_a = a.watch("", None).await;
@@ -110,7 +115,10 @@ async fn killed_subscriptions_lose_nothing_and_repeat_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_among_writes_and_the_events_after_it_make_the_final_state() {
     let pool = fresh_pool("race");
-    let (a, b) = (LiveNode::start(shared(), &pool, &slots(&pool)).await, LiveNode::start(shared(), &pool, &slots(&pool)).await);
+    let (a, b) = (
+        LiveNode::start(shared().await, &pool, &slots(&pool)).await,
+        LiveNode::start(shared().await, &pool, &slots(&pool)).await,
+    );
     let writing = async {
         for round in 0..100 {
             for workspace in ["w1", "w2"] {

@@ -7,11 +7,13 @@ use quota_coordinator::{
     events::{Delivery, Reason, Subscription, Timing},
 };
 
+use quota_coordinator::private_redis::PrivateRedis;
+
 use crate::support::{
     eventually::{eventually, soon},
     live::{LiveNode, events_up_to, next, next_change, slots},
-    proxy::Proxy,
-    redis::{PrivateRedis, connection, fresh_pool, shared},
+    proxy::{Proxy, socket},
+    redis::{connection, fresh_pool, shared},
 };
 
 async fn snapshot_of(subscription: &mut Subscription) -> (Reason, Position) {
@@ -34,9 +36,9 @@ async fn reset_of(subscription: &mut Subscription) -> Reason {
 #[tokio::test]
 async fn a_message_that_does_not_come_is_repaired_in_place() {
     let pool = fresh_pool("drop");
-    let proxy = Proxy::before(shared().dir.join("redis.sock")).await;
-    let writer = LiveNode::start(shared(), &pool, &slots(&pool)).await;
-    let reader = LiveNode::start_with(shared(), proxy.url(), &pool, &slots(&pool), Timing::default()).await;
+    let proxy = Proxy::before(socket(shared().await)).await;
+    let writer = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
+    let reader = LiveNode::start_with(shared().await, proxy.url(), &pool, &slots(&pool), Timing::default()).await;
     let mut watching = reader.watch("", None).await;
     snapshot_of(&mut watching).await;
     writer.flip("", "slots").await;
@@ -58,9 +60,9 @@ async fn a_message_that_does_not_come_is_repaired_in_place() {
 #[tokio::test]
 async fn the_last_message_lost_is_found_by_comparison() {
     let pool = fresh_pool("silence");
-    let proxy = Proxy::before(shared().dir.join("redis.sock")).await;
+    let proxy = Proxy::before(socket(shared().await)).await;
     let timing = Timing { tail_check: Duration::from_millis(300), ..Timing::default() };
-    let reader = LiveNode::start_with(shared(), proxy.url(), &pool, &slots(&pool), timing).await;
+    let reader = LiveNode::start_with(shared().await, proxy.url(), &pool, &slots(&pool), timing).await;
     let mut watching = reader.watch("", None).await;
     snapshot_of(&mut watching).await;
     proxy.swallow(&format!("qc1:{{{pool}}}:events"));
@@ -72,8 +74,8 @@ async fn the_last_message_lost_is_found_by_comparison() {
 #[tokio::test]
 async fn a_deaf_subscription_is_noticed_and_replaced() {
     let pool = fresh_pool("deaf");
-    let proxy = Proxy::before(shared().dir.join("redis.sock")).await;
-    let reader = LiveNode::start_with(shared(), proxy.url(), &pool, &slots(&pool), Timing::default()).await;
+    let proxy = Proxy::before(socket(shared().await)).await;
+    let reader = LiveNode::start_with(shared().await, proxy.url(), &pool, &slots(&pool), Timing::default()).await;
     let mut watching = reader.watch("", None).await;
     snapshot_of(&mut watching).await;
     // Pings are answered, messages do not come: the connection itself looks healthy.
@@ -90,9 +92,9 @@ async fn a_deaf_subscription_is_noticed_and_replaced() {
 
 #[tokio::test]
 async fn a_deaf_node_is_not_ready_while_one_without_redis_stays_ready() {
-    let server = PrivateRedis::start();
+    let server = PrivateRedis::start().await.unwrap();
     let pool = fresh_pool("ready");
-    let proxy = Proxy::before(server.dir.join("redis.sock")).await;
+    let proxy = Proxy::before(socket(&server)).await;
     let short = Duration::from_millis(200);
     let timing = Timing { probe: short, ping: short, deaf_after: short * 2, tail_check: short, ..Timing::default() };
     let node = LiveNode::start_with(&server, proxy.url(), &pool, &slots(&pool), timing).await;
@@ -109,7 +111,7 @@ async fn a_deaf_node_is_not_ready_while_one_without_redis_stays_ready() {
 
 #[tokio::test]
 async fn a_flushed_server_is_announced_with_a_snapshot() {
-    let server = PrivateRedis::start();
+    let server = PrivateRedis::start().await.unwrap();
     let pool = fresh_pool("flush");
     let node = LiveNode::start(&server, &pool, &slots(&pool)).await;
     node.flip("w1", "seats").await;
@@ -130,7 +132,7 @@ async fn a_flushed_server_is_announced_with_a_snapshot() {
 #[tokio::test]
 async fn a_cursor_is_resumed_from_the_ring_from_the_log_or_not_at_all() {
     let pool = fresh_pool("resume");
-    let node = LiveNode::start(shared(), &pool, &slots(&pool)).await;
+    let node = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
     node.flip("w1", "seats").await;
     let mut watching = node.watch("", None).await;
     let (_, cursor) = snapshot_of(&mut watching).await;
@@ -140,7 +142,7 @@ async fn a_cursor_is_resumed_from_the_ring_from_the_log_or_not_at_all() {
     eventually("the tail", || node.hub.position(&pool).unwrap().seq == 6).await;
 
     // The second node has an empty ring and reads the log.
-    let other = LiveNode::start(shared(), &pool, &slots(&pool)).await;
+    let other = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
     for reader in [&node, &other] {
         let mut resumed = reader.watch("w1", Some(cursor)).await;
         let Delivery::Replay { events, cursor: to, .. } = next(&mut resumed).await else { panic!() };
@@ -150,10 +152,10 @@ async fn a_cursor_is_resumed_from_the_ring_from_the_log_or_not_at_all() {
     }
     assert_eq!((node.hub.counts().read().ring_resumes, other.hub.counts().read().log_resumes), (1, 1));
 
-    let mut admin = connection(shared()).await;
+    let mut admin = connection(shared().await).await;
     let log = format!("qc1:{{{pool}}}:log");
     let _: u64 = redis::cmd("XTRIM").arg(&log).arg("MAXLEN").arg(2).query_async(&mut admin).await.unwrap();
-    let third = LiveNode::start(shared(), &pool, &slots(&pool)).await;
+    let third = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
     let mut trimmed = third.watch("w1", Some(cursor)).await;
     assert_eq!(snapshot_of(&mut trimmed).await.0, Reason::Trimmed);
 }
@@ -183,8 +185,8 @@ async fn put_back(admin: &mut redis::aio::MultiplexedConnection, pool: &str, sav
 #[tokio::test]
 async fn a_log_that_lost_its_tail_is_announced() {
     let pool = fresh_pool("failover");
-    let node = LiveNode::start(shared(), &pool, &slots(&pool)).await;
-    let mut admin = connection(shared()).await;
+    let node = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
+    let mut admin = connection(shared().await).await;
     node.flip("w1", "seats").await;
     let saved = save(&mut admin, pool.as_str()).await;
     let mut watching = node.watch("", None).await;
@@ -194,7 +196,7 @@ async fn a_log_that_lost_its_tail_is_announced() {
     let lost = watching.cursor();
     put_back(&mut admin, pool.as_str(), &saved).await;
 
-    let other = LiveNode::start(shared(), &pool, &slots(&pool)).await;
+    let other = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
     let mut ahead = other.watch("", Some(lost)).await;
     assert_eq!(snapshot_of(&mut ahead).await.0, Reason::AheadOfLog);
 
@@ -202,7 +204,7 @@ async fn a_log_that_lost_its_tail_is_announced() {
     other.flip("w2", "seats").await;
     assert_eq!(reset_of(&mut watching).await, Reason::Diverged);
     assert_eq!(snapshot_of(&mut watching).await.0, Reason::Diverged);
-    let fresh = LiveNode::start(shared(), &pool, &slots(&pool)).await;
+    let fresh = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
     let mut diverged = fresh.watch("", Some(lost)).await;
     assert_eq!(snapshot_of(&mut diverged).await.0, Reason::Diverged);
     let mut replayed = fresh.watch("", Some(shared_past)).await;

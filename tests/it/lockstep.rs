@@ -20,9 +20,7 @@ use quota_coordinator::{
     },
 };
 
-use crate::support::redis::{connection, fresh_pool, set_time, shared, timed_store};
-
-const START: u64 = 1_800_000_000_000_000;
+use crate::support::redis::{START, TestClock, fresh_pool, shared, timed_store};
 
 /// A limit as the generator draws it.
 #[derive(Clone, Debug)]
@@ -199,8 +197,8 @@ fn amounts(shape: &Shape, costs: [u16; 3]) -> Vec<u64> {
 struct Run {
     pool: quota_coordinator::domain::PoolId,
     model: MemoryStore,
-    redis: RedisStore,
-    connection: redis::aio::MultiplexedConnection,
+    redis: Arc<RedisStore>,
+    clock: TestClock,
     nodes: [Node; 2],
     calendars: Arc<Vec<(Number, Arc<Calendar>)>>,
     /// Record, nonce and groups of each reservation so far.
@@ -314,7 +312,7 @@ impl Run {
     async fn set_time(&mut self, time: u64) {
         self.time = time;
         self.model.set_time(time);
-        set_time(&mut self.connection, &self.pool, time).await;
+        self.clock.set(time).await;
     }
 
     async fn take(&mut self, steps: &[Step]) {
@@ -418,18 +416,18 @@ fn lockstep(limits: Vec<Drawn>, steps: Vec<Step>) {
     runtime.block_on(async {
         let calendar = Arc::new(Calendar::new(PeriodLength::Hour, "Asia/Kolkata").unwrap());
         let calendars = (0..limits.len()).map(|at| (Number::of(&format!("limit {at}")), calendar.clone())).collect();
+        let pool = fresh_pool("lockstep");
         let mut run = Run {
-            pool: fresh_pool("lockstep"),
+            clock: TestClock::start(shared().await, &pool).await,
+            pool,
             model: MemoryStore::at(START),
-            redis: timed_store(shared()),
-            connection: connection(shared()).await,
+            redis: timed_store(shared().await),
             nodes: [node(&limits, false), node(&limits, true)],
             calendars: Arc::new(calendars),
             reservations: Vec::new(),
             time: START,
             calls: 0,
         };
-        run.set_time(START).await;
         run.take(&steps).await;
         run.read_all().await;
         run.compare_logs().await;

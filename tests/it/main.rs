@@ -1,7 +1,17 @@
 //! Integration tests: one binary, real servers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on panics; its clock, its tasks and its environment are the machine's own"
+)]
 
 mod events_feed;
 mod events_order;
 mod events_repair;
+mod exact;
 mod lockstep;
+mod races;
+mod settlement;
 mod support;

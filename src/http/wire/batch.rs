@@ -4,7 +4,8 @@ use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallOutcome, CommitBody, CostMap, Entries, EstimateBody, ExtendBody, Priority, RecordBody, ReleaseByKeyBody, ReserveBody,
+    CallOutcome, CommitBody, CostMap, Entries, EstimateBody, ExtendBody, Priority, ProviderUsage, RecordBody, ReleaseByKeyBody,
+    ReserveBody,
 };
 use crate::http::{body::JsonBody, checks::Checks};
 
@@ -71,6 +72,8 @@ pub struct BatchOperation {
     pub idempotency_key: Option<String>,
     /// reserve: kept with the reservation.
     pub metadata: Option<Entries>,
+    /// commit: what the provider said that the call used.
+    pub usage: Option<ProviderUsage>,
     /// commit: how the call went.
     pub outcome: Option<CallOutcome>,
     /// extend: more units.
@@ -112,6 +115,7 @@ impl BatchOperation {
             wait_ms,
             idempotency_key,
             metadata,
+            usage,
             outcome,
             add_cost,
         } = self;
@@ -133,7 +137,7 @@ impl BatchOperation {
                 idempotency_key,
                 metadata,
             })),
-            Op::Commit => BatchItem::Commit(named(reservation)?, CommitBody { cost, outcome }),
+            Op::Commit => BatchItem::Commit(named(reservation)?, CommitBody { cost, usage, outcome }),
             Op::Release => match (reservation, idempotency_key) {
                 (None, Some(idempotency_key)) => BatchItem::ReleaseByKey(ReleaseByKeyBody { pool, idempotency_key }),
                 (reservation, _) => BatchItem::Release(named(reservation)?),
@@ -146,7 +150,7 @@ impl BatchOperation {
     fn refuse_strangers(&self, checks: &mut Checks) {
         use Op::{Commit, Extend, Record, Release, Reserve};
         let by_key = self.op == Release && self.reservation.is_none();
-        let fields: [(&str, bool, &[Op]); 12] = [
+        let fields: [(&str, bool, &[Op]); 13] = [
             ("reservation", self.reservation.is_some(), &[Commit, Release, Extend]),
             ("pool", self.pool.is_some() && !by_key, &[Reserve, Record]),
             ("scope", self.scope.is_some(), &[Reserve, Record]),
@@ -157,6 +161,7 @@ impl BatchOperation {
             ("wait_ms", self.wait_ms.is_some(), &[Reserve]),
             ("idempotency_key", self.idempotency_key.is_some() && !by_key, &[Reserve, Record, Extend]),
             ("metadata", self.metadata.is_some(), &[Reserve]),
+            ("usage", self.usage.is_some(), &[Commit]),
             ("outcome", self.outcome.is_some(), &[Commit]),
             ("add_cost", self.add_cost.is_some(), &[Extend]),
         ];

@@ -4,16 +4,17 @@ use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Authority, CallOutcome, Charged, CostMap, DecisionBody, Denied, Instant, ReservationState,
+    Authority, CallOutcome, Charged, CostMap, DecisionBody, Denied, Instant, ProviderUsage, ReservationState,
     schema::{documented, one_of},
 };
 use crate::{
     coordinator::types::{self, Commit, Extend, Release},
+    domain::{Provider, Unit},
     http::{
         auth::Caller,
         body::JsonBody,
         checks::Checks,
-        problem::{FieldError, Problem},
+        problem::{FieldError, Problem, from_coordinator},
     },
 };
 
@@ -22,9 +23,13 @@ use crate::{
 #[oai(rename = "CommitRequest", deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 pub struct CommitBody {
-    /// True costs; units that are not named keep their hold.
+    /// True costs; a unit that neither this nor `usage` tells keeps its hold.
     pub cost: Option<CostMap>,
-    /// How the call went; `ok` where it is not named. `unknown` charges the hold.
+    /// What the provider said that the call used; `cost` wins, unit by unit. Not counted when the outcome is `unknown`:
+    /// then it is not the whole use.
+    pub usage: Option<ProviderUsage>,
+    /// How the call went; `ok` where it is not named. `unknown` charges the hold, except for what `cost` names, and marks
+    /// it as estimated.
     pub outcome: Option<CallOutcome>,
 }
 
@@ -37,10 +42,24 @@ impl JsonBody for CommitBody {
 
 impl CommitBody {
     /// What the coordinator is asked.
-    pub fn into_commit(self, reservation: String) -> Commit {
-        let estimated = self.outcome == Some(CallOutcome::Unknown);
-        Commit { reservation, cost: self.cost.unwrap_or_default().0, estimated }
+    pub fn into_commit(self, caller: &Caller, reservation: String, mut checks: Checks) -> Result<Commit, Problem> {
+        let Self { cost, usage, outcome } = self;
+        let (mut cost, estimated) = (cost.unwrap_or_default().0, outcome == Some(CallOutcome::Unknown));
+        if let Some(usage) = usage {
+            let said = usage.cost(provider_of(caller, &reservation)?, &mut checks);
+            let unnamed = |unit: &Unit| !estimated && cost.get(unit).is_none();
+            let filled: Vec<_> = said.iter().filter(|(unit, _)| unnamed(unit)).map(|(unit, used)| (unit.clone(), used)).collect();
+            filled.into_iter().for_each(|(unit, used)| cost.set(unit, used));
+        }
+        checks.finish(Commit { reservation, cost, estimated })
     }
+}
+
+/// Whose account a reservation was made on.
+fn provider_of(caller: &Caller, reservation: &str) -> Result<Provider, Problem> {
+    let coordinator = caller.state.coordinator();
+    let pool = coordinator.pool_of(reservation).and_then(|pool| coordinator.pool(pool));
+    pool.map(|pool| pool.provider).map_err(|error| from_coordinator(error, ""))
 }
 
 /// A reservation to be released by the key that it was, or will be, reserved with.

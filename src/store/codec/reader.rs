@@ -19,7 +19,7 @@ pub struct Reader<'a> {
 /// A double that holds a whole number from 0 to 2^53.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
 pub fn whole(value: f64) -> Result<u64, Malformed> {
-    if value >= 0.0 && value <= 9_007_199_254_740_992.0 && value.fract() == 0.0 { Ok(value as u64) } else { Err(Malformed) }
+    if (0.0..=9_007_199_254_740_992.0).contains(&value) && value.fract() == 0.0 { Ok(value as u64) } else { Err(Malformed) }
 }
 
 impl<'a> Reader<'a> {

@@ -46,7 +46,7 @@ impl Writer {
 
     /// Bytes after their length in 16 bits. Callers keep them below 64 KiB.
     pub fn bytes16(&mut self, bytes: &[u8]) -> &mut Self {
-        debug_assert!(bytes.len() <= usize::from(u16::MAX));
+        debug_assert!(u16::try_from(bytes.len()).is_ok());
         self.u16(u16::try_from(bytes.len()).unwrap_or(0));
         self.0.extend_from_slice(bytes);
         self

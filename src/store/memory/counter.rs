@@ -118,7 +118,9 @@ impl Counter {
             }
             Content::Budget { period, total, held } => {
                 if !period.is_some_and(|(start, end)| start <= now && now < end) {
-                    let Some(present) = present else { return false };
+                    // Without a calendar, all that is known is that the old period is over.
+                    let ended = period.map(|(_, end)| (end, end)).filter(|(end, _)| *end <= now);
+                    let Some(present) = present.or(ended) else { return false };
                     if period.is_some() {
                         self.floor = self.floor.max(present.0 - 1);
                     }
@@ -243,6 +245,9 @@ impl Counter {
         let (total, capacity) = (self.total(), self.capacity);
         let concurrency = matches!(self.content, Content::Concurrency { .. });
         let warning = u64::from(self.warning_at);
+        if self.shadow {
+            return CounterStatus::Normal;
+        }
         if total >= capacity || refused {
             return CounterStatus::Exhausted;
         }
@@ -259,12 +264,13 @@ impl Counter {
 
     /// Does refusing this cost exhaust the counter?
     pub fn refusal_exhausts(&self, cost: u64) -> bool {
-        !matches!(self.content, Content::Concurrency { .. }) && cost * 20 <= self.capacity && self.total() + cost > self.capacity
+        let concurrency = matches!(self.content, Content::Concurrency { .. });
+        !concurrency && cost * 20 <= self.capacity && self.total() + cost > self.capacity
     }
 
     /// The next instant at which time alone may change the status; none while normal.
     pub fn next_look(&self) -> Option<u64> {
-        if self.status == CounterStatus::Normal {
+        if self.status == CounterStatus::Normal || self.total() == 0 {
             return None;
         }
         match &self.content {

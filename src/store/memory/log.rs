@@ -14,8 +14,12 @@ pub fn page(state: &PoolState, query: LogQuery) -> LogPage {
     let top = Position { epoch: state.epoch, seq: state.seq, event: state.event };
     let near = query.most > 0 && state.seq.saturating_sub(query.after) <= query.most as u64;
     let wanted = state.log.iter().filter(|event| near && event.seq >= query.after);
-    let standing =
-        state.standing.iter().map(|((group, number), status)| Standing { group: *group, number: *number, status: *status });
+    let standing = state.standing.iter().map(|((group, number), (status, since_us))| Standing {
+        group: *group,
+        number: *number,
+        status: *status,
+        since_us: *since_us,
+    });
     LogPage {
         top,
         operations: state.operations,
@@ -23,6 +27,8 @@ pub fn page(state: &PoolState, query: LogQuery) -> LogPage {
         oldest: state.log.first().map_or(0, |event| event.seq),
         entries: wanted.map(|event| read(state.epoch, event)).collect(),
         standing: (query.standing && state.standing.len() <= MOST_STANDING).then(|| standing.collect()),
+        pool_since_us: state.pool_since.filter(|_| query.standing),
+        groups: state.groups.len() as u64,
     }
 }
 

@@ -12,6 +12,7 @@ mod work;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use counter::Counter;
@@ -73,10 +74,12 @@ struct PoolState {
     groups: BTreeMap<GroupId, Group>,
     records: BTreeMap<RecordId, Record>,
     due: BTreeMap<GroupId, u64>,
-    standing: BTreeMap<(GroupId, Number), CounterStatus>,
+    standing: BTreeMap<(GroupId, Number), (CounterStatus, u64)>,
+    pool_since: Option<u64>,
     log: Vec<Event>,
     names: HashMap<u64, String>,
     overrides: BTreeMap<String, String>,
+    acknowledged: BTreeMap<String, String>,
 }
 
 impl Default for PoolState {
@@ -93,9 +96,11 @@ impl Default for PoolState {
             records: BTreeMap::new(),
             due: BTreeMap::new(),
             standing: BTreeMap::new(),
+            pool_since: None,
             log: Vec::new(),
             names: HashMap::new(),
             overrides: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
         }
     }
 }
@@ -222,6 +227,10 @@ impl Store for MemoryStore {
         })
     }
 
+    fn texts<'a>(&'a self, pool: &'a PoolId, groups: &'a [GroupId]) -> BoxFuture<'a, Result<Vec<Option<String>>, StoreError>> {
+        self.with(pool, |state| groups.iter().map(|id| state.groups.get(id).map(|group| group.text.clone())).collect())
+    }
+
     fn register<'a>(&'a self, pool: &'a PoolId, names: &'a [(u64, String)]) -> BoxFuture<'a, Result<(), StoreError>> {
         let collision = {
             let mut pools = self.pools();
@@ -261,6 +270,24 @@ impl Store for MemoryStore {
 
     fn probe<'a>(&'a self, _channel: &'a str, _nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         async { Ok(()) }.boxed()
+    }
+
+    fn acknowledgements<'a>(&'a self, pool: &'a PoolId) -> BoxFuture<'a, Result<BTreeMap<String, String>, StoreError>> {
+        self.with(pool, |state| state.acknowledged.clone())
+    }
+
+    fn acknowledge<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        id: &'a str,
+        json: &'a str,
+        standing: &'a [String],
+        _remembered: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.with(pool, |state| {
+            state.acknowledged.retain(|id, _| standing.contains(id));
+            state.acknowledged.insert(id.to_owned(), json.to_owned());
+        })
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     domain::{CounterStatus, GroupId, Number, PoolStatus, period::Calendar, unit::MAX_AMOUNT},
     store::{
-        call::{Call, GroupSpec, Item, RecordId, Shape},
+        call::{Call, GroupSpec, Item, Op, RecordId, Shape},
         reply::{Answer, CounterFigure, EventId, Record, Reply, Wait},
     },
 };
@@ -93,9 +93,13 @@ fn present(calendar: &Arc<Calendar>, call: &Call, now: u64) -> Option<(u64, u64)
 
 impl<'a> Work<'a> {
     /// Copies what the call names and brings the described counters to the present; `None` when a
-    /// budget's present period is not among those around the caller's guess of the time.
+    /// present period that may be needed is not among those around the caller's guess of the time.
     pub fn begin(state: &'a PoolState, call: &'a Call, now: u64) -> Option<Self> {
         let mut work = Self { call, now, state, order: Vec::new(), groups: BTreeMap::new(), written: BTreeMap::new() };
+        let settles = call.ops.iter().any(|op| !matches!(op, Op::Reserve { .. } | Op::Check { .. } | Op::Read { .. }));
+        if settles && call.calendars.iter().any(|(_, calendar)| present(calendar, call, now).is_none()) {
+            return None;
+        }
         for (id, spec) in call.groups() {
             let stored = state.groups.get(&id);
             let mut group =
@@ -246,14 +250,14 @@ impl PoolState {
         let mut changed = false;
         for (counter, fresh) in work.group.counters.iter_mut().zip(&work.fresh) {
             let to = counter.level(work.refused.contains(&counter.number));
-            if !fresh || counter.shadow || to == counter.status {
+            if !fresh || to == counter.status {
                 continue;
             }
             let from = std::mem::replace(&mut counter.status, to);
             changed = true;
             match to {
                 CounterStatus::Normal => drop(self.standing.remove(&(id, counter.number))),
-                _ => drop(self.standing.insert((id, counter.number), to)),
+                _ => drop(self.standing.insert((id, counter.number), (to, now))),
             }
             if !counter.silent {
                 let figures = [counter.total(), counter.held(), counter.capacity];
@@ -265,6 +269,7 @@ impl PoolState {
             let to = work.group.counters.iter().map(means_for_pool).max().unwrap_or_default();
             if to != self.status {
                 let from = std::mem::replace(&mut self.status, to);
+                self.pool_since = (to != PoolStatus::Normal).then_some(now);
                 self.add_event(now, cause, None, (from as u8, to as u8), ids);
             }
         }

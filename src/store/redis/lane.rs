@@ -134,7 +134,6 @@ fn socket_keepalive() -> redis::io::tcp::socket2::TcpKeepalive {
     redis::io::tcp::socket2::TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(5))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a pause between attempts is measured, not decided on")]
 fn now() -> Instant {
     Instant::now()
 }

@@ -4,7 +4,11 @@ mod lane;
 mod listing;
 mod log;
 
-use std::{collections::HashMap, sync::RwLock, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::RwLock,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
@@ -214,6 +218,10 @@ impl Store for RedisStore {
         listing::groups(&self.slow, self.keys(pool), after, max).boxed()
     }
 
+    fn texts<'a>(&'a self, pool: &'a PoolId, groups: &'a [GroupId]) -> BoxFuture<'a, Result<Vec<Option<String>>, StoreError>> {
+        listing::texts(&self.slow, self.keys(pool), groups).boxed()
+    }
+
     fn register<'a>(&'a self, pool: &'a PoolId, names: &'a [(u64, String)]) -> BoxFuture<'a, Result<(), StoreError>> {
         listing::register(&self.slow, &self.scripts.register, self.keys(pool), names).boxed()
     }
@@ -237,6 +245,21 @@ impl Store for RedisStore {
 
     fn probe<'a>(&'a self, channel: &'a str, nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         log::probe(&self.slow, &self.scripts.probe, channel, nonce).boxed()
+    }
+
+    fn acknowledgements<'a>(&'a self, pool: &'a PoolId) -> BoxFuture<'a, Result<BTreeMap<String, String>, StoreError>> {
+        listing::acknowledgements(&self.slow, self.keys(pool)).boxed()
+    }
+
+    fn acknowledge<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        id: &'a str,
+        json: &'a str,
+        standing: &'a [String],
+        remembered: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        listing::acknowledge(&self.slow, self.keys(pool), (id, json), standing, remembered).boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

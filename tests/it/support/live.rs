@@ -10,14 +10,12 @@ use quota_coordinator::{
     },
     domain::{Cost, PoolId, Position, Priority, QuotaEvent, Scope, Unit},
     events::{self, Delivered, Delivery, Filter, Hub, Parts, Subscription, Timing},
+    private_redis::PrivateRedis,
     store::{Store, log::LogQuery, redis::RedisStore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    eventually::soon,
-    redis::{PrivateRedis, settings},
-};
+use super::{eventually::soon, redis::settings};
 
 /// One slot for the whole pool, and one for each workspace: each reservation and each release of it
 /// changes a status. The first also changes the pool's.
@@ -74,7 +72,7 @@ impl LiveNode {
     }
 
     pub async fn start(server: &PrivateRedis, pool: &PoolId, toml: &str) -> Self {
-        Self::start_with(server, server.url(), pool, toml, Timing::default()).await
+        Self::start_with(server, server.url().to_owned(), pool, toml, Timing::default()).await
     }
 
     pub async fn take(&self, workspace: &str, unit: &str, amount: u64) -> Option<String> {

@@ -12,6 +12,11 @@ use tokio::{
     sync::watch,
 };
 
+/// The socket of a private server.
+pub fn socket(server: &quota_coordinator::private_redis::PrivateRedis) -> PathBuf {
+    server.url().strip_prefix("redis+unix://").unwrap().into()
+}
+
 struct Shared {
     /// Chunks from the server that contain this are swallowed.
     swallows: Mutex<Option<String>>,

@@ -1,0 +1,38 @@
+# What people and CI run. Everything goes through cargo; the Redis servers that tests need are started by the tests.
+
+CARGO ?= cargo
+# For `make verify`.
+TRACE ?= -
+CAPACITY ?= 500
+WINDOW ?= 60s
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev test lint fmt openapi bench verify
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Run one node (QUOTA_CONFIG names its configuration)
+	$(CARGO) run --release -- serve
+
+dev: ## Run two nodes on a private Redis, with pretend traffic
+	$(CARGO) run --release -- dev --traffic 20
+
+test: lint ## Check format and lints, then run every test
+	$(CARGO) test
+
+lint: ## Check format and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+fmt: ## Format the code
+	$(CARGO) fmt
+
+openapi: ## Write the OpenAPI document from the code
+	UPDATE_OPENAPI=1 $(CARGO) test --lib the_committed_file_is_the_document
+
+bench: ## Measure
+	$(CARGO) run --release -- bench
+
+verify: ## Check a trace of grants (TRACE=file CAPACITY=500 WINDOW=60s)
+	$(CARGO) run --release -- verify-trace $(TRACE) --capacity $(CAPACITY) --window $(WINDOW)
