@@ -9,9 +9,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     config::{AuthMode, Config, KeyHash, Role},
     coordinator::{Coordinator, types::CoordinatorError},
+    events,
     http::{
         self, HttpSettings, HttpState,
         auth::{self, AuthSettings, KeySettings},
+        live::{Live, LiveSettings},
     },
     store::{
         Store, StoreError,
@@ -83,16 +85,27 @@ impl Node {
         let address = listener.local_addr().map_err(|error| internal(&error))?;
         let (tasks, stop_tasks, stop_serving) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let coordinator =
-            Coordinator::start(store, config.pools.clone(), &tasks, &stop_tasks).map_err(|error| internal(&error))?;
+            Coordinator::start(store.clone(), config.pools.clone(), &tasks, &stop_tasks).map_err(|error| internal(&error))?;
         if let Err(error) = prepare(&coordinator, wait).await {
             stop_tasks.cancel();
             return Err(error);
         }
         let registry = prometheus::Registry::new_custom(Some("quota".into()), None).map_err(|error| internal(&error))?;
         registry.register(Box::new(StoreMetrics::new(coordinator.clone()))).map_err(|error| internal(&error))?;
+        let parts = events::Parts {
+            url: config.redis.url.expose().to_owned(),
+            store: store.clone(),
+            coordinator: coordinator.clone(),
+            timing: events::Timing::default(),
+        };
+        let hub = events::start(parts, &tasks, &stop_tasks)?;
+        let live =
+            Live::new(hub, store, live_settings(config), TaskTracker::new(), &registry).map_err(|error| internal(&error))?;
         let settings = http_settings(config);
         let grace = settings.shutdown_grace;
-        let state = HttpState::new(coordinator, &auth_settings(config), registry, settings).map_err(|error| internal(&error))?;
+        let state = HttpState::new(coordinator, &auth_settings(config), registry, settings)
+            .map_err(|error| internal(&error))?
+            .with_live(live);
         let router = http::router(state.clone(), Route::new());
         let serving = {
             let (state, stop) = (state.clone(), stop_serving.clone());
@@ -128,6 +141,12 @@ impl Node {
         tracing::info!(address = %self.address, delay = ?self.drain_delay, "node drains");
         tokio::time::sleep(self.drain_delay).await;
         self.stop_serving.cancel();
+        // The server does not wait for connections that were upgraded; they close themselves, spread over a while.
+        if let Some(live) = self.state.live()
+            && tokio::time::timeout(self.grace + Duration::from_secs(3), live.ended()).await.is_err()
+        {
+            tracing::warn!(address = %self.address, "live connections were cut off");
+        }
         // The server has a deadline of its own; one second more lets it say so.
         let _ = tokio::time::timeout(self.grace + Duration::from_secs(1), self.serving).await;
         self.stop_tasks.cancel();
@@ -163,6 +182,11 @@ pub fn redis_settings(config: &Config) -> RedisSettings {
         deadline: config.redis.deadline,
         connect_timeout: config.redis.connect_timeout,
     }
+}
+
+/// Connections are closed within the drain delay and half of the grace, so that the last have time to say farewell.
+fn live_settings(config: &Config) -> LiveSettings {
+    LiveSettings { drain_window: config.server.drain_delay + config.server.shutdown_grace / 2, ..LiveSettings::default() }
 }
 
 fn http_settings(config: &Config) -> HttpSettings {

@@ -7,6 +7,7 @@
 
 mod board;
 mod bus;
+pub mod changes;
 pub mod counts;
 mod feed;
 pub mod filter;

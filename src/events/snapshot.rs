@@ -2,8 +2,10 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
+
+use tokio::sync::OnceCell;
 
 use crate::{coordinator::types::Usage, domain::Position};
 
@@ -15,7 +17,7 @@ pub struct Snapshot {
     /// The place in the log at which they were read.
     pub position: Position,
     /// For the edge: the figures as it writes them, made once for all subscribers.
-    pub wire: OnceLock<Arc<str>>,
+    pub wire: OnceCell<Arc<str>>,
     fingerprint: u64,
 }
 
@@ -30,7 +32,7 @@ impl Snapshot {
             (figure.capacity, figure.used, figure.held, figure.status).hash(&mut hasher);
         }
         let position = Position::from_cursor(&usage.cursor).unwrap_or(Position::UNBORN);
-        Self { usage, position, wire: OnceLock::new(), fingerprint: hasher.finish() }
+        Self { usage, position, wire: OnceCell::new(), fingerprint: hasher.finish() }
     }
 
     /// Equal for two snapshots that show the same figures; time that merely passes changes nothing.

@@ -1,6 +1,10 @@
 //! One subscriber's view of a pool: an unbroken run of events, or a snapshot that says why not.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{
+    fmt::Write,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{FutureExt, future::BoxFuture};
 
@@ -94,7 +98,8 @@ pub enum Delivery {
 
 enum Phase {
     Live,
-    Joining(BoxFuture<'static, (Delivery, u64)>),
+    /// In a mutex that nobody locks: it lets a subscription be shared.
+    Joining(Mutex<BoxFuture<'static, (Delivery, u64)>>),
     Ended,
 }
 
@@ -156,7 +161,7 @@ impl Subscription {
             match &mut self.phase {
                 Phase::Ended => std::future::pending().await,
                 Phase::Joining(joining) => {
-                    let (delivery, number) = joining.await;
+                    let (delivery, number) = joining.get_mut().unwrap_or_else(PoisonError::into_inner).await;
                     self.number = number;
                     self.phase = Phase::Live;
                     return self.joined(delivery);
@@ -170,7 +175,7 @@ impl Subscription {
                     Some(Taken::Reset(reason)) => {
                         let (hub, pool) = (self.hub.clone(), self.pool.clone());
                         self.pool.leave(self.number);
-                        self.phase = Phase::Joining(rejoin(hub, pool, self.subscriber.clone(), reason).boxed());
+                        self.phase = Phase::Joining(Mutex::new(rejoin(hub, pool, self.subscriber.clone(), reason).boxed()));
                         return Delivery::Reset { reason };
                     }
                     Some(Taken::Overflow) => {

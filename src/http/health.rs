@@ -33,12 +33,15 @@ impl HealthApi {
 
     /// Readiness
     ///
-    /// The store answers, and the node is not about to stop.
+    /// The store answers, the node hears of changes, and is not about to stop.
     #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
     async fn readyz(&self, context: Data<&Context>) -> Result<Answer<Health>, Problem> {
         let state = &context.state;
         if state.draining().is_cancelled() {
             return Err(not_ready("this node is about to stop"));
+        }
+        if state.live().is_some_and(|live| !live.hub().freshness().is_ready()) {
+            return Err(not_ready("this node does not hear of changes although Redis works"));
         }
         match tokio::time::timeout(state.settings().ready_timeout, state.coordinator().ready()).await {
             Ok(Ok(())) => Ok(ok()),

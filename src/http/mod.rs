@@ -18,6 +18,7 @@ pub mod headers;
 mod health;
 mod idempotency;
 pub mod listener;
+pub mod live;
 mod metrics;
 mod notifications;
 pub mod openapi;
@@ -53,6 +54,7 @@ pub type Api = (
     check::CheckApi,
     notifications::NotificationsApi,
     reset::ResetApi,
+    live::EventsApi,
     health::HealthApi,
 );
 
@@ -60,7 +62,7 @@ pub type Api = (
 fn api() -> Api {
     use {batch::BatchApi, check::CheckApi, health::HealthApi, reservations::ReservationsApi};
     use {notifications::NotificationsApi, reset::ResetApi, status::StatusApi, usage::UsageApi};
-    (ReservationsApi, BatchApi, UsageApi, StatusApi, CheckApi, NotificationsApi, ResetApi, HealthApi)
+    (ReservationsApi, BatchApi, UsageApi, StatusApi, CheckApi, NotificationsApi, ResetApi, live::EventsApi, HealthApi)
 }
 
 /// Chapters of the document.
@@ -81,7 +83,7 @@ enum Tag {
 /// Everything that a node answers. `extra` are routes beside the documented operations (live updates, pages); they
 /// pass the same layer.
 pub fn router(state: HttpState, extra: Route) -> impl Endpoint<Output = Response> + 'static {
-    let routes = extra
+    let routes = live::routes(extra)
         .at("/metrics", get(metrics::page))
         .at("/openapi.json", get(docs::json))
         .at("/openapi.yaml", get(docs::yaml))

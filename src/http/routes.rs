@@ -6,7 +6,8 @@ use poem::http::Method;
 use poem_openapi::OpenApi;
 
 /// Paths outside the document, all of them GET.
-pub const UNDOCUMENTED: [&str; 4] = ["/metrics", "/openapi.json", "/openapi.yaml", "/docs"];
+pub const UNDOCUMENTED: [&str; 6] =
+    ["/metrics", "/openapi.json", "/openapi.yaml", "/docs", super::live::WS_PATH, super::live::STREAM_PATH];
 
 struct Route {
     path: String,

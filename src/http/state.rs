@@ -1,11 +1,15 @@
 //! What every operation of a node shares.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
     auth::{AuthSettings, Keyring},
+    live::Live,
     metrics::HttpMetrics,
 };
 use crate::coordinator::Coordinator;
@@ -48,6 +52,7 @@ struct Inner {
     registry: prometheus::Registry,
     settings: HttpSettings,
     draining: CancellationToken,
+    live: OnceLock<Live>,
 }
 
 impl HttpState {
@@ -61,7 +66,7 @@ impl HttpState {
     ) -> Result<Self, prometheus::Error> {
         let metrics = HttpMetrics::register(&registry)?;
         let (keyring, draining) = (Keyring::new(auth), CancellationToken::new());
-        Ok(Self(Arc::new(Inner { coordinator, keyring, metrics, registry, settings, draining })))
+        Ok(Self(Arc::new(Inner { coordinator, keyring, metrics, registry, settings, draining, live: OnceLock::new() })))
     }
 
     /// The use cases.
@@ -92,5 +97,17 @@ impl HttpState {
     /// Cancelled when the node is about to stop: from then on it says that it is not ready, and goes on answering.
     pub fn draining(&self) -> &CancellationToken {
         &self.0.draining
+    }
+
+    /// Adds live updates; only the first call counts.
+    pub fn with_live(self, live: Live) -> Self {
+        // A second one is ignored: connections of the first may stand already.
+        let _ = self.0.live.set(live);
+        self
+    }
+
+    /// Live updates, where the node was put together with them.
+    pub fn live(&self) -> Option<&Live> {
+        self.0.live.get()
     }
 }

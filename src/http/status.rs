@@ -12,8 +12,11 @@ use super::{
     wire::StatusBody,
 };
 use crate::{
-    coordinator::types::Ask,
-    domain::{Cost, Pool, Priority, Scope, Unit},
+    coordinator::{
+        Coordinator,
+        types::{Ask, CoordinatorError, Partitions, Verdict},
+    },
+    domain::{Cost, Pool, PoolId, Priority, Scope, Unit},
 };
 
 /// Operations on status.
@@ -42,23 +45,32 @@ impl StatusApi {
             Some(first) => first,
             None => caller.pool(pool.0.as_deref(), |detail| FieldError::parameter("pool", detail))?,
         };
-        let smallest = smallest_ask(coordinator.pool(&pool).map_err(|e| from_coordinator(e, ""))?, scope.clone());
         let usage = async {
             match scope.is_empty() {
                 true => coordinator.usage(&pool, &scope, None, MAX_PAGE).await,
                 false => coordinator.usage_of(&pool, &scope).await,
             }
         };
-        let partitions = async {
-            match scope.is_empty() {
-                true => coordinator.partitions(&pool).await,
-                false => Ok(None),
-            }
-        };
-        let (usage, partitions, verdict) =
-            futures_util::try_join!(usage, partitions, coordinator.check(smallest)).map_err(|e| from_coordinator(e, ""))?;
+        let (usage, (partitions, verdict)) =
+            futures_util::try_join!(usage, outlook(coordinator, &pool, &scope)).map_err(|e| from_coordinator(e, ""))?;
         Ok(Answer::ok(StatusBody::new(&pool, workspace_id.0, usage, partitions, &verdict)))
     }
+}
+
+/// What a status says besides figures: statuses of a pool's partitions, and what one small request would be told.
+pub async fn outlook(
+    coordinator: &Coordinator,
+    pool: &PoolId,
+    scope: &Scope,
+) -> Result<(Option<Partitions>, Verdict), CoordinatorError> {
+    let smallest = smallest_ask(coordinator.pool(pool)?.as_ref(), scope.clone());
+    let partitions = async {
+        match scope.is_empty() {
+            true => coordinator.partitions(pool).await,
+            false => Ok(None),
+        }
+    };
+    futures_util::try_join!(partitions, coordinator.check(smallest))
 }
 
 /// The smallest request that makes sense: one of everything that would have to be named.

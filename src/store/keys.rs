@@ -14,6 +14,11 @@ pub fn probe_channel(node: &str) -> String {
     format!("{PREFIX}:probe:{node}")
 }
 
+/// A value that is taken once. Lives as long as it is kept for.
+pub fn once(name: &str) -> String {
+    format!("{PREFIX}:once:{name}")
+}
+
 /// The names of one pool's keys, ready to be cloned into commands.
 #[derive(Clone, Debug)]
 pub struct PoolKeys {

@@ -141,6 +141,12 @@ pub trait Store: Send + Sync + 'static {
         remembered: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Keeps a value under a name for a while. The name is a secret's digest, never the secret.
+    fn keep_once<'a>(&'a self, name: &'a str, value: &'a str, life: Duration) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Takes a kept value away; only one of many takers gets it.
+    fn take_once<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
+
     /// Does the store answer?
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }

@@ -11,6 +11,7 @@ mod events_feed;
 mod events_order;
 mod events_repair;
 mod exact;
+mod live_ws;
 mod lockstep;
 mod races;
 mod settlement;

@@ -8,7 +8,7 @@ mod principal;
 
 use std::fmt;
 
-use poem::http::{HeaderMap, StatusCode, header};
+use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -167,6 +167,28 @@ impl Keyring {
             (None, None) if presented.is_some() => Err(Problem::unauthorized("the key is not known")),
             (None, None) => Err(Problem::unauthorized("present a key: `Authorization: Bearer …` or `X-API-Key: …`")),
         }
+    }
+
+    /// The caller with that key, as [`Self::authorize`] says.
+    pub fn authorize_key(&self, key: &str, role: Role) -> Result<&Principal, Problem> {
+        let unknown = || Problem::unauthorized("the key is not known");
+        let value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| unknown())?;
+        self.authorize(&HeaderMap::from_iter([(header::AUTHORIZATION, value)]), role)
+    }
+
+    /// Does the request present a key at all?
+    pub fn is_presented(headers: &HeaderMap) -> bool {
+        presented_key(headers).is_some()
+    }
+
+    /// May everybody do that without a key?
+    pub fn is_open(&self, role: Role) -> bool {
+        self.anonymous.as_ref().is_some_and(|anonymous| anonymous.has(role))
+    }
+
+    /// The principal of that name, if its key still stands.
+    pub fn named(&self, name: &str) -> Option<&Principal> {
+        self.keys.iter().map(|(_, principal)| principal).chain(&self.anonymous).find(|principal| **principal.name() == *name)
     }
 
     /// Compares with every digest, whatever the earlier comparisons gave.

@@ -11,7 +11,10 @@ use crate::{
         notifications::{self, Notification},
         types::{self, DenialReason, Figure, Grant, Obstacles, Outcome, Partitions, ReservationState as State},
     },
-    domain::{Partition, PoolId, PoolStatus, Scope, Unit},
+    domain::{
+        self, EventId, GroupId, Partition, PoolId, PoolStatus, Position, QuotaEvent, Scope, Unit,
+        event::{Cause, Change, CounterChange},
+    },
     http::{
         headers::LimitHeaders,
         problem::{FieldError, Problem},
@@ -149,6 +152,31 @@ fn prolonged() -> types::Extended {
     types::Extended::Prolonged { reservation: "r-1".into(), expires_at_us: AT, cursor: "c1".into() }
 }
 
+fn changes() -> ChangeList {
+    let limit = budget("month", "cost_usd", 50_000_000_000);
+    let counter = CounterChange {
+        number: limit.number(),
+        limit: Some(std::sync::Arc::new(limit)),
+        group: GroupId::pool_wide(),
+        partition: Partition::default(),
+        from: domain::CounterStatus::Normal,
+        to: domain::CounterStatus::Warning,
+        total: 45_000_000_000,
+        held: 1,
+        capacity: 50_000_000_000,
+    };
+    let event = |change| QuotaEvent {
+        position: Position { epoch: 10, seq: 3, event: EventId::NONE },
+        prev: EventId::NONE,
+        at_us: AT,
+        cause: Cause::Commit,
+        change,
+    };
+    let of_pool = Change::Pool { from: PoolStatus::Normal, to: PoolStatus::Warning };
+    let events = [event(of_pool), event(Change::Counter(counter))].map(|event| ChangeBody::new(&pool(), 2, &event));
+    ChangeList { events: events.into(), cursor: "c1".into(), has_more: false }
+}
+
 /// Examples of answers, by the name of their schema.
 pub fn answers() -> Vec<(&'static str, Value)> {
     fn of(schema: &'static str, answer: impl Serialize) -> (&'static str, Value) {
@@ -187,6 +215,8 @@ pub fn answers() -> Vec<(&'static str, Value)> {
         of("Notification", NotificationBody::from(notification(true))),
         of("NotificationList", NotificationList { pool: "openai".into(), notifications: vec![notification(false).into()] }),
         of("Recorded", Recorded::from(recorded())),
+        of("StatusChanges", changes()),
+        of("WebSocketTicket", TicketBody { ticket: "t".into(), expires_in_ms: 30_000 }),
         of("StatusAnswer", status(None, false)),
         of("StatusAnswer", status(Some("w1"), true)),
         of("Check", Check::from(verdict(false))),

@@ -5,6 +5,7 @@
 mod amount;
 mod batch;
 mod batch_answer;
+mod change;
 mod check;
 mod decision;
 mod figure;
@@ -22,6 +23,7 @@ mod words;
 pub use amount::{Amount, Charged, CostMap, parse_amount};
 pub use batch::{BatchBody, BatchItem, BatchOperation, MAX_OPERATIONS};
 pub use batch_answer::{BatchResult, BatchResults};
+pub use change::{ChangeBody, ChangeList, TicketBody};
 pub use check::Check;
 pub use decision::{DecisionBody, Denied, Granted};
 pub use figure::{Counter, CounterUsage, percentage};

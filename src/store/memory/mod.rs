@@ -137,13 +137,14 @@ impl PoolState {
 #[derive(Default)]
 pub struct MemoryStore {
     pools: Mutex<HashMap<PoolId, PoolState>>,
+    once: Mutex<HashMap<String, String>>,
     time: std::sync::atomic::AtomicU64,
 }
 
 impl MemoryStore {
     /// An empty store at an instant, µs since 1970.
     pub fn at(time_us: u64) -> Self {
-        Self { pools: Mutex::default(), time: time_us.into() }
+        Self { pools: Mutex::default(), once: Mutex::default(), time: time_us.into() }
     }
 
     /// Sets the server's time; it may go back, as servers' clocks do.
@@ -288,6 +289,16 @@ impl Store for MemoryStore {
             state.acknowledged.retain(|id, _| standing.contains(id));
             state.acknowledged.insert(id.to_owned(), json.to_owned());
         })
+    }
+
+    fn keep_once<'a>(&'a self, name: &'a str, value: &'a str, _life: Duration) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.once.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), value.to_owned());
+        async { Ok(()) }.boxed()
+    }
+
+    fn take_once<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        let taken = self.once.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        async move { Ok(taken) }.boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -8,7 +8,14 @@ use redis::Value;
 use super::{Lane, evalsha, name_of, run, run_script, unexpected};
 use crate::{
     domain::GroupId,
-    store::{Due, GroupPage, Overrides, StoreError, call::RecordId, codec, keys::PoolKeys, reply::Record, scripts::Composed},
+    store::{
+        Due, GroupPage, Overrides, StoreError,
+        call::RecordId,
+        codec,
+        keys::{PoolKeys, once},
+        reply::Record,
+        scripts::Composed,
+    },
 };
 
 /// Most records read with one command.
@@ -148,4 +155,14 @@ pub async fn acknowledge(
     let ttl_ms = i64::try_from(remembered.as_millis()).unwrap_or(i64::MAX);
     pipe.pexpire(&keys.acknowledged, ttl_ms).ignore();
     run(lane, async |connection| pipe.query_async::<()>(connection).await).await
+}
+
+pub async fn keep_once(lane: &Lane, name: &str, value: &str, life: std::time::Duration) -> Result<(), StoreError> {
+    let life = u64::try_from(life.as_millis()).unwrap_or(u64::MAX);
+    run(lane, async |connection| redis::cmd("SET").arg(once(name)).arg(value).arg("PX").arg(life).query_async(connection).await)
+        .await
+}
+
+pub async fn take_once(lane: &Lane, name: &str) -> Result<Option<String>, StoreError> {
+    run(lane, async |connection| redis::cmd("GETDEL").arg(once(name)).query_async(connection).await).await
 }

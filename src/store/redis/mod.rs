@@ -262,6 +262,14 @@ impl Store for RedisStore {
         listing::acknowledge(&self.slow, self.keys(pool), (id, json), standing, remembered).boxed()
     }
 
+    fn keep_once<'a>(&'a self, name: &'a str, value: &'a str, life: Duration) -> BoxFuture<'a, Result<(), StoreError>> {
+        listing::keep_once(&self.slow, name, value, life).boxed()
+    }
+
+    fn take_once<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
+        listing::take_once(&self.slow, name).boxed()
+    }
+
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         run(&self.hot, async |connection| redis::cmd("PING").query_async::<Value>(connection).await)
             .map(|answer| answer.map(drop))

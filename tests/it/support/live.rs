@@ -83,7 +83,7 @@ impl LiveNode {
             ask,
             lease: Duration::from_secs(600),
             idempotency_key: None,
-            metadata: Default::default(),
+            metadata: std::collections::BTreeMap::default(),
             principal: "test".into(),
         };
         match self.coordinator.reserve(request).await.unwrap().outcome {

@@ -4,3 +4,4 @@ pub mod node;
 pub mod proxy;
 pub mod redis;
 pub mod timed;
+pub mod web;

@@ -1,0 +1,91 @@
+//! Live updates: WebSocket, server-sent events, and the list of changes.
+//!
+//! A connection is one task that reads, follows its subscriptions, and writes. While its peer does not
+//! read, it waits here and nowhere else; its queue in the hub is bounded, and overflows for it alone.
+
+mod census;
+mod command;
+mod frame;
+mod list;
+mod origin;
+mod pace;
+mod query;
+mod session;
+mod settings;
+mod sse;
+mod tickets;
+mod upgrade;
+mod views;
+
+use std::sync::Arc;
+
+use poem::{Route, get};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use tokio_util::task::TaskTracker;
+
+use self::census::Census;
+use super::{HttpState, problem::Problem};
+use crate::{events::Hub, store::Store};
+
+pub use list::EventsApi;
+pub use settings::LiveSettings;
+
+/// The path of the WebSocket.
+pub const WS_PATH: &str = "/api/quota/ws";
+/// The path of server-sent events.
+pub const STREAM_PATH: &str = "/api/quota/events/stream";
+
+/// What live updates need of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Live(Arc<Inner>);
+
+struct Inner {
+    hub: Hub,
+    store: Arc<dyn Store>,
+    settings: LiveSettings,
+    census: Arc<Census>,
+    tasks: TaskTracker,
+    connections: IntGaugeVec,
+    closes: IntCounterVec,
+}
+
+impl Live {
+    /// Puts it together. Connections are tracked by `tasks`, as the server does not wait for those that
+    /// were upgraded. Fails when a metric of the same name is registered already.
+    pub fn new(
+        hub: Hub,
+        store: Arc<dyn Store>,
+        settings: LiveSettings,
+        tasks: TaskTracker,
+        registry: &Registry,
+    ) -> Result<Self, prometheus::Error> {
+        let connections = IntGaugeVec::new(Opts::new("live_connections", "Connections that watch, by kind."), &["kind"])?;
+        let closes =
+            IntCounterVec::new(Opts::new("live_closes_total", "WebSockets that this node closed, by close code."), &["code"])?;
+        registry.register(Box::new(connections.clone()))?;
+        registry.register(Box::new(closes.clone()))?;
+        let census = Arc::new(Census::new(&settings));
+        Ok(Self(Arc::new(Inner { hub, store, settings, census, tasks, connections, closes })))
+    }
+
+    /// The live updates of a node that serves them.
+    fn of(state: &HttpState) -> Result<&Self, Problem> {
+        state.live().ok_or_else(|| Problem::internal("this node was put together without live updates"))
+    }
+
+    /// The events.
+    pub fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
+    /// Waits until every connection has ended. To be asked once the node drains.
+    pub async fn ended(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+/// Adds the routes that the document does not describe.
+pub fn routes(routes: Route) -> Route {
+    routes.at(WS_PATH, get(upgrade::upgrade)).at(STREAM_PATH, get(sse::serve))
+}
