@@ -111,3 +111,13 @@ async fn a_limit_without_capacity_is_not_looked_at_for_ever() {
     test.sweep().await;
     assert!(test.store.due(&test.pool, 10).await.unwrap().groups.is_empty());
 }
+
+#[tokio::test]
+async fn a_warning_at_a_small_fraction_is_left_when_nothing_is_counted() {
+    let mut test = Timed::start("status", &format!("{RATE}warning_at = 0.05\n")).await;
+    fill(&test, 1).await;
+    assert_eq!(test.usage_now().await.status, PoolStatus::Warning);
+    test.pass(61).await;
+    test.sweep().await;
+    assert_eq!(test.usage_now().await.status, PoolStatus::Normal);
+}
