@@ -2,8 +2,10 @@
 
 mod denial_cache;
 mod exact;
+mod keys;
 mod lease_end;
 mod lockstep;
+mod lua_contract;
 mod periods;
 mod races;
 mod retry_after;
