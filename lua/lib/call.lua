@@ -26,7 +26,8 @@ local meta = load_meta(KEYS[1], epoch)
 local now = max(server_time(), meta.clock + 1)
 
 -- Not reached: a calendar that was sent has no period for now; what depends on it cannot be decided.
-local periods, calendars, reached = nil, nil, true
+local periods, calendars
+local reached = true
 do
   local list, at = {}, 1
   for i = 1, n_periods do

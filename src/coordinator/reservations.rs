@@ -121,14 +121,15 @@ pub fn charged(catalogue: &Catalogue, record: &Record) -> Vec<(Unit, u64)> {
     by_unit.into_iter().collect()
 }
 
-/// The grant that an earlier reserve was given.
-pub fn replay(catalogue: &Catalogue, reservation: String, record: &Record, clock_us: u64) -> Grant {
+/// The grant that an earlier reserve was given. Without an idempotency key, that was this very one,
+/// sent again because its answer was lost.
+pub fn earlier(catalogue: &Catalogue, reservation: String, record: &Record, clock_us: u64, keyed: bool) -> Grant {
     Grant {
         reservation,
         expires_at_us: record.deadline_us,
         charged: charged(catalogue, record),
         state: state_of(record, clock_us),
-        replayed: true,
+        replayed: keyed,
     }
 }
 

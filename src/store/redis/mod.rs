@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use lane::Held;
 pub use lane::{Lane, Times};
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
+use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
 
 use super::{
     Due, GroupPage, Overrides, Store, StoreError,
@@ -107,20 +107,26 @@ fn evalsha(script: &Composed, keys: usize) -> Cmd {
     command
 }
 
-/// Runs a script call; loads the script and repeats when the server does not have it (nothing was
-/// executed then).
+/// The same call with the script's whole text in place of its hash: what was forgotten is run and kept
+/// in one step, so that no flush can come between.
+fn with_text(script: &Composed, command: &Cmd) -> Cmd {
+    let mut whole = Cmd::new();
+    whole.arg("EVAL").arg(&script.text);
+    for argument in command.args_iter().skip(2) {
+        if let Arg::Simple(bytes) = argument {
+            whole.arg(bytes);
+        }
+    }
+    whole
+}
+
+/// Runs a script call; sends the whole script when the server does not have it (nothing was executed then).
 async fn run_script(lane: &Lane, script: &Composed, command: &Cmd) -> Result<Value, StoreError> {
     let held = lane.connection().await?;
     let mut connection = held.connection.clone();
     let result = match within(lane, command.query_async(&mut connection)).await {
         Err(Fault::Server(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            let mut load = Cmd::new();
-            load.arg("SCRIPT").arg("LOAD").arg(&script.text);
-            let loaded: Result<Value, Fault> = within(lane, load.query_async(&mut connection)).await;
-            match loaded {
-                Ok(_) => within(lane, command.query_async(&mut connection)).await,
-                Err(fault) => Err(fault),
-            }
+            within(lane, with_text(script, command).query_async(&mut connection)).await
         }
         other => other,
     };
