@@ -9,6 +9,8 @@
 
 mod denial_cache;
 mod exact;
+mod http_decisions;
+mod http_round;
 mod keys;
 mod lease_end;
 mod lockstep;

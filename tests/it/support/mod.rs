@@ -1,3 +1,4 @@
+pub mod http;
 pub mod node;
 pub mod redis;
 pub mod timed;
