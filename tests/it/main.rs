@@ -4,6 +4,7 @@ mod denial_cache;
 mod exact;
 mod keys;
 mod lease_end;
+mod listing;
 mod lockstep;
 mod lua_contract;
 mod periods;
