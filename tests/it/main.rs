@@ -13,6 +13,7 @@ mod http_decisions;
 mod http_round;
 mod keys;
 mod lease_end;
+mod listing;
 mod lockstep;
 mod lua_contract;
 mod periods;

@@ -183,20 +183,16 @@ impl Fault {
                 ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::ClusterDown) => {
                     StoreError::Unavailable(error.to_string())
                 }
+                _ if error.code() == Some("OOM") => StoreError::OutOfMemory(error.to_string()),
                 _ => StoreError::Refused(locate(&error.to_string())),
             },
         }
     }
 }
 
-/// True when a call can only give back, so that it may run while the server is out of memory.
-fn only_frees(call: &Call) -> bool {
-    call.ops.iter().all(|op| matches!(op, Op::Settle { .. } | Op::Touch { .. } | Op::Reset { .. }))
-}
-
 impl Store for RedisStore {
     fn apply<'a>(&'a self, pool: &'a PoolId, call: &'a Call) -> BoxFuture<'a, Result<Outcome, StoreError>> {
-        let script = if only_frees(call) { &self.scripts.apply_freeing } else { &self.scripts.apply };
+        let script = if call.ops.iter().all(Op::only_frees) { &self.scripts.apply_freeing } else { &self.scripts.apply };
         self.invoke(&self.hot, script, pool, call).boxed()
     }
 
