@@ -15,16 +15,16 @@ use quota_coordinator::{
 };
 
 use super::draw::{Drawn, Node, Step, amounts, calendar, for_record, node};
-use crate::support::redis::{START, TestClock, connection, events, fresh_pool, shared, timed_store};
+use crate::support::redis::{START, TestClock, fresh_pool, shared, timed_store};
 
 pub struct Run {
-    pool: PoolId,
-    model: MemoryStore,
-    redis: Arc<RedisStore>,
+    pub pool: PoolId,
+    pub model: MemoryStore,
+    pub redis: Arc<RedisStore>,
     clock: TestClock,
     pub nodes: [Node; 2],
     windows: Vec<u64>,
-    calendars: Arc<Vec<(Number, Arc<Calendar>)>>,
+    pub calendars: Arc<Vec<(Number, Arc<Calendar>)>>,
     /// Record, nonce and groups of each reservation so far.
     reservations: Vec<(RecordId, u32, Vec<GroupId>)>,
     pub time: u64,
@@ -61,7 +61,7 @@ impl Run {
         }
     }
 
-    async fn call(&mut self, ops: Vec<Op>) -> Vec<Answer> {
+    pub async fn call(&mut self, ops: Vec<Op>) -> Vec<Answer> {
         if ops.is_empty() { Vec::new() } else { self.reply(ops).await.answers }
     }
 
@@ -225,60 +225,6 @@ impl Run {
             if let (Op::Settle { record, nonce, how, fingerprint, .. }, Answer::NeedGroups(found)) = (op, answer) {
                 self.call(vec![Op::Settle { record, nonce, groups: found.groups, how, fingerprint }]).await;
             }
-        }
-    }
-
-    async fn sweep(&mut self) {
-        let expected = self.model.due(&self.pool, 64).await.unwrap();
-        let got = self.redis.due(&self.pool, 64).await.unwrap();
-        assert_eq!(got, expected);
-        let records = self.redis.records(&self.pool, &got.leases).await.unwrap();
-        assert_eq!(records, self.model.records(&self.pool, &got.leases).await.unwrap());
-        let mut ops = Vec::new();
-        for (id, record) in got.leases.iter().zip(records) {
-            ops.push(Op::Settle {
-                record: *id,
-                nonce: None,
-                groups: record.unwrap().groups,
-                how: Settlement::Expire,
-                fingerprint: 0,
-            });
-        }
-        ops.extend(got.groups.iter().map(|id| Op::Touch { group: GroupRef::Id(*id) }));
-        self.call(ops).await;
-    }
-
-    /// The event logs are the same, too.
-    pub async fn compare_logs(&mut self) {
-        let mut connection = connection(shared().await).await;
-        let got = events(&mut connection, &self.pool).await;
-        let log = self.model.log(&self.pool);
-        let expected = log.iter().map(|event| {
-            let (group, number) = event.counter.as_ref().map_or(("", 0), |(group, number)| (group.as_str(), number.get()));
-            serde_json::json!([
-                event.seq,
-                event.id.as_str(),
-                event.prev.as_str(),
-                event.at,
-                event.cause,
-                group,
-                number,
-                event.from,
-                event.to
-            ])
-        });
-        let fields = ["seq", "id", "prev", "at", "cause", "group", "number", "from", "to"];
-        let got = got.iter().map(|event| serde_json::Value::from(fields.map(|field| event[field].clone()).to_vec()));
-        assert_eq!(got.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
-    }
-
-    pub async fn read_all(&mut self) {
-        for config in [0, 1] {
-            let ops = self.nodes[config].groups.iter().map(|g| Op::Read { group: GroupRef::Spec(g.clone()) }).collect();
-            let call =
-                Call { config_version: 0, retention_us: 0, calendars: self.calendars.clone(), about_us: self.time, seed: 1, ops };
-            let expected = self.model.read(&self.pool, &call).await.unwrap();
-            assert_eq!(self.redis.read(&self.pool, &call).await.unwrap(), expected);
         }
     }
 }
