@@ -117,7 +117,7 @@ impl Coordinator {
         let queue = self.queue(&request.ask.pool)?;
         let scope = scope_of(&request.ask)?;
         let identity = reservations::Identity::of(&request, &scope);
-        let blob = reservations::blob(&scope, &request.metadata, &request.principal);
+        let blob = reservations::blob(&scope, &request.metadata, &request.principal, request.ask.priority);
         for _ in 0..RENEWALS {
             let catalogue = queue.catalogue.load_full();
             let prepared = prepare(&catalogue, &request.ask, &scope, true)?;

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use quota_coordinator::{
-    coordinator::types::{Record, Release, Reserve, Reset},
+    coordinator::types::{Metadata, Record, Release, Reserve, Reset},
     domain::Scope,
     private_redis::PrivateRedis,
     store::Store,
@@ -65,7 +65,7 @@ async fn mixed_run(node: &Node, store: &dyn Store, connection: &mut MultiplexedC
     }
     store.set_override(&node.pool, "rpm", Some("{\"capacity\":60}")).await.unwrap();
     node.usage_now().await;
-    node.reservations(&node.pool, &Scope::default(), &Default::default(), None, 10).await.unwrap();
+    node.reservations(&node.pool, &Scope::default(), &Metadata::new(), None, 10).await.unwrap();
     let scope = Scope::new([("workspace", "c")]).unwrap();
     node.reset(Reset { pool: node.pool.clone(), limit: None, scope, principal: "t".into() }).await.unwrap();
     store.trim(&node.pool, 0).await.unwrap();
@@ -78,7 +78,7 @@ async fn mixed_run(node: &Node, store: &dyn Store, connection: &mut MultiplexedC
 
 async fn ask<T: redis::FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&str]) -> T {
     let mut command = redis::cmd(words[0]);
-    words[1..].iter().for_each(|word| drop(command.arg(*word)));
+    command.arg(&words[1..]);
     command.query_async(connection).await.unwrap()
 }
 
@@ -174,9 +174,8 @@ fn words(line: &str) -> Vec<String> {
 /// Keys that a command touches, by its words.
 fn touched(words: &[String]) -> &[String] {
     match words[0].to_ascii_uppercase().as_str() {
-        "TIME" => &[],
-        // A channel, not a key: everything else that these scripts call has one key, and that first.
-        "PUBLISH" | "SPUBLISH" => &[],
+        // A channel is no key. Everything else that these scripts call has one key, and that first.
+        "TIME" | "PUBLISH" | "SPUBLISH" => &[],
         "GET" | "SET" | "DEL" | "HGET" | "HSET" | "HDEL" | "HKEYS" | "PEXPIRE" | "PEXPIREAT" | "XADD" | "ZADD" | "ZREM"
         | "ZRANGEBYSCORE" => &words[1..2],
         other => panic!("{other}: which of its words are keys?"),

@@ -2,6 +2,7 @@
 //! borders, from nodes with two configurations. After each call both must say the same, to the unit.
 
 mod aimed;
+mod compare;
 mod draw;
 mod run;
 

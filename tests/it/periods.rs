@@ -57,7 +57,7 @@ async fn nothing_comes_back_before_the_boundary_and_everything_at_it() {
         let retry_after = denial.retry_after.unwrap();
         // The pool's clock passes a microsecond with each call that writes.
         let expected = Duration::from_micros(us(boundary) - us(at) - third);
-        assert!(expected - retry_after < Duration::from_micros(10), "{period}: {retry_after:?}");
+        assert!(expected.abs_diff(retry_after) < Duration::from_micros(10), "{period}: {retry_after:?}");
         test.granted(tokens(&test, 40)).await;
         test.clock.set(us(boundary) - 1).await;
         test.denied(tokens(&test, 1)).await;

@@ -13,9 +13,11 @@ use crate::support::{
 
 const RATE: &str = "[[pools.limits]]\nid = \"rpm\"\nunit = \"requests\"\ncapacity = 20\nwindow = \"1m\"\n";
 
+/// Uses so many requests; nothing stays open, so that no lease ends later.
 async fn fill(test: &Timed, requests: usize) {
     for _ in 0..requests {
-        test.granted(test.asks_anew(&[])).await;
+        let grant = test.granted(test.asks_anew(&[])).await;
+        test.commits(&grant.reservation, &[]).await.unwrap();
     }
 }
 
@@ -50,19 +52,23 @@ async fn a_limit_that_becomes_a_shadow_stands_in_no_status() {
     let other = test.beside(&format!("{RATE}mode = \"shadow\"\n")).await;
     other.granted(other.asks(&[])).await;
     assert_eq!(other.usage_now().await.status, PoolStatus::Normal);
-    assert_eq!(other.figures("rpm").await, (0, 21));
+    assert_eq!(other.figures("rpm").await, (20, 1));
 }
 
 #[tokio::test]
 async fn a_refusal_of_a_share_exhausts_nothing() {
-    let test = Timed::start("status", &format!("{RATE}priority_share = {{ low = 0.5 }}\n")).await;
-    fill(&test, 10).await;
-    let mut low = test.asks(&[]);
-    low.ask.priority = Priority::Low;
-    assert!(!test.tries(low).await);
-    assert_eq!(test.figure("rpm").await.status, CounterStatus::Normal);
-    let mut connection = connection(shared().await).await;
-    assert!(events(&mut connection, &test.pool).await.is_empty());
+    // The last one would just have fitted the capacity.
+    for (share, filled) in [("0.5", 10), ("0.95", 19)] {
+        let limits = format!("{RATE}priority_share = {{ low = {share} }}\nwarning_at = 1.0\n");
+        let test = Timed::start("status", &limits).await;
+        fill(&test, filled).await;
+        let mut low = test.asks(&[]);
+        low.ask.priority = Priority::Low;
+        assert!(!test.tries(low).await);
+        assert_eq!(test.figure("rpm").await.status, CounterStatus::Normal);
+        let mut connection = connection(shared().await).await;
+        assert!(events(&mut connection, &test.pool).await.is_empty());
+    }
 }
 
 #[tokio::test]
@@ -98,7 +104,7 @@ async fn a_budget_that_left_the_configuration_leaves_its_status_with_its_period(
     // A node that still has it goes on with the new period.
     fill(&test, 2).await;
     assert!(!test.tries(test.asks(&[])).await);
-    assert_eq!(test.figures("hourly").await, (0, 2));
+    assert_eq!(test.figures("hourly").await, (2, 0));
 }
 
 #[tokio::test]

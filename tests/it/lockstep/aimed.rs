@@ -147,7 +147,7 @@ impl Aimed {
     }
 }
 
-fn aimed(kind: u8, window_ms: u32, capacity: u64, start: u64, steps: &[Aim]) {
+fn aimed(kind: u8, window_ms: u32, (capacity, share): (u64, u64), start: u64, steps: &[Aim]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let limit = Drawn {
@@ -160,7 +160,7 @@ fn aimed(kind: u8, window_ms: u32, capacity: u64, start: u64, steps: &[Aim]) {
             silent: false,
             refund: false,
             admitted: false,
-            share: 1000,
+            share,
             only_first: false,
         };
         let mut run = Run::start(&[limit]).await;
@@ -187,9 +187,10 @@ proptest! {
         kind in prop_oneof![6 => Just(0u8), 1 => Just(3u8), 1 => Just(4u8)],
         window_ms in prop::sample::select(vec![1_000u32, 1_500, 60_000, 86_400_000]),
         capacity in prop_oneof![(1..25u64).prop_map(|n| n * 200), 32..2000u64],
+        share in prop::sample::select(vec![1000u64, 1000, 950]),
         start in 0..90_000_000_000u64,
         steps in prop::collection::vec(aim(), 10..80),
     ) {
-        aimed(kind, window_ms, capacity, start, &steps);
+        aimed(kind, window_ms, (capacity, share), start, &steps);
     }
 }

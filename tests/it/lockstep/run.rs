@@ -8,7 +8,6 @@ use quota_coordinator::{
     store::{
         Store,
         call::{Call, GroupRef, Op, RecordId, Settlement},
-        log::LogQuery,
         memory::MemoryStore,
         redis::RedisStore,
         reply::{Answer, Outcome, Reply},
@@ -19,13 +18,13 @@ use super::draw::{Drawn, Node, Step, amounts, calendar, for_record, node};
 use crate::support::redis::{START, TestClock, fresh_pool, shared, timed_store};
 
 pub struct Run {
-    pool: PoolId,
-    model: MemoryStore,
-    redis: Arc<RedisStore>,
+    pub pool: PoolId,
+    pub model: MemoryStore,
+    pub redis: Arc<RedisStore>,
     clock: TestClock,
     pub nodes: [Node; 2],
     windows: Vec<u64>,
-    calendars: Arc<Vec<(Number, Arc<Calendar>)>>,
+    pub calendars: Arc<Vec<(Number, Arc<Calendar>)>>,
     /// Record, nonce and groups of each reservation so far.
     reservations: Vec<(RecordId, u32, Vec<GroupId>)>,
     pub time: u64,
@@ -62,7 +61,7 @@ impl Run {
         }
     }
 
-    async fn call(&mut self, ops: Vec<Op>) -> Vec<Answer> {
+    pub async fn call(&mut self, ops: Vec<Op>) -> Vec<Answer> {
         if ops.is_empty() { Vec::new() } else { self.reply(ops).await.answers }
     }
 
@@ -227,45 +226,5 @@ impl Run {
                 self.call(vec![Op::Settle { record, nonce, groups: found.groups, how, fingerprint }]).await;
             }
         }
-    }
-
-    async fn sweep(&mut self) {
-        let expected = self.model.due(&self.pool, 64).await.unwrap();
-        let got = self.redis.due(&self.pool, 64).await.unwrap();
-        assert_eq!(got, expected);
-        let records = self.redis.records(&self.pool, &got.leases).await.unwrap();
-        assert_eq!(records, self.model.records(&self.pool, &got.leases).await.unwrap());
-        let mut ops = Vec::new();
-        for (id, record) in got.leases.iter().zip(records) {
-            ops.push(Op::Settle {
-                record: *id,
-                nonce: None,
-                groups: record.unwrap().groups,
-                how: Settlement::Expire,
-                fingerprint: 0,
-            });
-        }
-        ops.extend(got.groups.iter().map(|id| Op::Touch { group: GroupRef::Id(*id) }));
-        self.call(ops).await;
-    }
-
-    pub async fn read_all(&mut self) {
-        for config in [0, 1] {
-            let ops = self.nodes[config].groups.iter().map(|g| Op::Read { group: GroupRef::Spec(g.clone()) }).collect();
-            let call =
-                Call { config_version: 0, retention_us: 0, calendars: self.calendars.clone(), about_us: self.time, seed: 1, ops };
-            let expected = self.model.read(&self.pool, &call).await.unwrap();
-            assert_eq!(self.redis.read(&self.pool, &call).await.unwrap(), expected);
-        }
-    }
-
-    /// The event logs, and what stands.
-    pub async fn compare_logs(&self) {
-        let query = LogQuery { standing: true, ..LogQuery::after(0) };
-        let mut expected = self.model.log(&self.pool, query).await.unwrap();
-        let mut got = self.redis.log(&self.pool, query).await.unwrap();
-        expected.standing.iter_mut().for_each(|list| list.sort_unstable());
-        got.standing.iter_mut().for_each(|list| list.sort_unstable());
-        assert_eq!(format!("{got:#?}"), format!("{expected:#?}"));
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use quota_coordinator::{
-    coordinator::types::{Reserve, Reset},
+    coordinator::types::{Metadata, Reserve, Reset},
     domain::Scope,
     store::{Store, redis::RedisStore},
 };
@@ -59,7 +59,7 @@ async fn two_configurations_never_mix_their_counters() {
     // Each decides by its own file.
     for _ in 0..8 {
         test.granted(Reserve { lease: std::time::Duration::from_secs(1), ..test.asks(&[("tokens", 0)]) }).await;
-        let last = test.reservations(&test.pool, &Default::default(), &Default::default(), None, 9).await.unwrap().0;
+        let last = test.reservations(&test.pool, &Scope::default(), &Metadata::new(), None, 9).await.unwrap().0;
         test.commits(&last[0].reservation, &[]).await.unwrap();
     }
     assert!(!test.tries(test.asks(&[("tokens", 0)])).await);
