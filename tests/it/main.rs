@@ -7,6 +7,7 @@
     reason = "a test that cannot go on panics; its clock, its tasks and its environment are the machine's own"
 )]
 
+mod http_bad_input;
 mod http_decisions;
 mod http_round;
 mod lockstep;

@@ -1,2 +1,3 @@
+pub mod document;
 pub mod http;
 pub mod redis;
