@@ -7,7 +7,9 @@
 
 -- == read ==
 if version ~= meta.version then return header(STALE_CONFIG) end
-if not load_groups() then return header(RETRY_PERIOD) end
+if not reached then return header(RETRY_PERIOD) end
+if not texts_fit() then return redis.error_reply('ERR the arguments do not fit each other') end
+load_groups()
 load_templates()
 
 -- == decide ==

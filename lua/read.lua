@@ -4,7 +4,8 @@
 -- Reply   see lib/reply.lua; then each check's verdict
 
 -- == read ==
-if not load_groups() then return header(RETRY_PERIOD) end
+if not reached then return header(RETRY_PERIOD) end
+load_groups()
 load_templates()
 
 -- == decide ==

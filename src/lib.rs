@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod coordinator;
 pub mod domain;
+pub mod events;
 pub mod http;
 pub mod private_redis;
 pub mod store;

@@ -2,7 +2,7 @@
 --
 -- KEYS   1 meta (string) · 2 log (stream) · 3 open leases (zset: record name, deadline)
 --        4 due looks (zset: group name, instant) · 5 groups (zset: group name, expiry)
---        6 standing (hash: group name + number, status other than normal)
+--        6 standing (hash: group name + number, or `pool`; status other than normal and its beginning)
 --        then one hash for each group, then one string for each record
 -- ARGV   1 header: config version, retention µs, epoch to use if there is none, how many groups,
 --          templates, periods and calendars follow, random stem of event ids
@@ -25,7 +25,9 @@ local meta = load_meta(KEYS[1], epoch)
 -- The pool's clock never stands still or goes back, so each writing call has an instant of its own.
 local now = max(server_time(), meta.clock + 1)
 
+-- Not reached: a calendar that was sent has no period for now; what depends on it cannot be decided.
 local periods, calendars
+local reached = true
 do
   local list, at = {}, 1
   for i = 1, n_periods do
@@ -33,6 +35,8 @@ do
     a, b, c, d, at = unpack_struct('<dddd', ARGV[4], at)
     if now >= a and now < d then
       list[i] = now < b and { a, b } or now < c and { b, c } or { c, d }
+    else
+      reached = false
     end
   end
   periods = list
@@ -47,7 +51,6 @@ end
 -- Groups by call index, and for each configured counter its group and base.
 local groups, slot_group, slot_base = {}, {}, {}
 
--- False when a budget's period is not among the boundaries that were sent.
 local function load_groups()
   local heads = { unpack_struct('<' .. rep('BBd', n_groups), ARGV[2]) }
   local at, index = heads[#heads], 0
@@ -63,7 +66,6 @@ local function load_groups()
       for i = 1, count do
         local s = (i - 1) * 6
         local number, period = specs[s + 1], specs[s + 6]
-        if period > 0 and not periods[period] then return false end
         local p = find_counter(group, number, i)
           or add_counter(group, number, specs[s + 2], specs[s + 3], specs[s + 4], specs[s + 5], now)
         t[p + FLAGS], t[p + WARNING], t[p + CAPACITY] = specs[s + 2], specs[s + 3], specs[s + 5]
@@ -73,7 +75,6 @@ local function load_groups()
       end
     end
   end
-  return true
 end
 
 -- Templates: n items, their counters' groups and bases, their ceilings, the format of their costs.
@@ -105,10 +106,10 @@ local function decide(template, v, first)
   for k = 1, template.n do
     local cost = v[first + k - 1]
     if cost ~= 0 then
-      local p = template.base[k]
-      if template.group[k].t[p + TOTAL] + cost > template.ceiling[k] then
+      local total = template.group[k].t[template.base[k] + TOTAL] + cost
+      if total > template.ceiling[k] then
         waits = waits or {}
-        if not template.shadow[k] then denied = true end
+        if not template.shadow[k] or total > MOST then denied = true end
       end
     end
   end

@@ -1,16 +1,13 @@
 -- One counter of any kind: bring to the present, ask, take, settle. Needs: layout, group, rate, lease.
 
--- Turns a budget's period when `now` is past its end. `period` is { start, end }.
-local function refresh_budget(t, p, period)
-  if t[p + LAST] ~= period[1] then
-    if t[p + EDGE] > 0 then t[p + FLOOR] = max(t[p + FLOOR], period[1] - 1) end
-    t[p + LAST], t[p + EDGE] = period[1], period[2]
-    t[p + TOTAL], t[p + HELD] = 0, 0
-  end
+-- Turns a budget's period when `now` is not in it.
+local function refresh_budget(t, p, from, to)
+  if t[p + EDGE] > 0 then t[p + FLOOR] = max(t[p + FLOOR], from - 1) end
+  t[p + LAST], t[p + EDGE], t[p + TOTAL], t[p + HELD] = from, to, 0, 0
 end
 
--- Once per counter and call. `period` is needed for budgets whose period is over; without it such a
--- counter stays in its old period, and the answer is false.
+-- Once per counter and call. `period` is { start, end } of a budget's present period. A caller whose
+-- configuration does not know the limit any more has none: the counter is then empty from its end on.
 local function refresh(group, p, now, period)
   if group.fresh[p] then return true end
   local t = group.t
@@ -18,8 +15,13 @@ local function refresh(group, p, now, period)
   if kind == RATE then
     refresh_rate(group, p, now)
   elseif kind == BUDGET and (now >= t[p + EDGE] or now < t[p + LAST]) then
-    if not period then return false end
-    refresh_budget(t, p, period)
+    if period then
+      refresh_budget(t, p, period[1], period[2])
+    elseif t[p + EDGE] > 0 and now >= t[p + EDGE] then
+      refresh_budget(t, p, t[p + EDGE], t[p + EDGE])
+    else
+      return false
+    end
   end
   group.fresh[p] = true
   return true
@@ -40,13 +42,14 @@ end
 
 -- Adds units, `held` of them held. Leases name the bucket in which they end.
 local function take(group, p, now, amount, held, bucket)
-  if amount == 0 then return end
   local t = group.t
+  if held == 0 then amount = min(amount, MOST - t[p + TOTAL]) end
+  if amount == 0 then return end
   local kind = t[p + FLAGS] % 4
   if kind == RATE then
     take_rate(group, p, now, amount, held)
   elseif kind == BUDGET then
-    t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] + amount, t[p + HELD] + held, t[p + CHARGED] + amount
+    t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] + amount, t[p + HELD] + held, (t[p + CHARGED] + amount) % (MOST + 1)
   else
     take_lease(group, p, bucket, amount)
   end
@@ -68,7 +71,7 @@ local function settle_hold(group, p, now, since, amount, held, cost, bucket)
     if kind == RATE then
       give_back_rate(group, p, since, back, held)
     else
-      t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] - back, t[p + HELD] - held, t[p + CHARGED] - back
+      t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] - back, t[p + HELD] - held, (t[p + CHARGED] - back) % (MOST + 1)
     end
   end
   if cost > amount then take(group, p, now, cost - amount, 0) end

@@ -5,6 +5,10 @@
 local pack, unpack_struct, rep = struct.pack, struct.unpack, string.rep
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 
+-- The most that a counter can say. What is recorded beyond it is not counted; nothing can be granted
+-- there anyway. `charged` goes round instead: readers take differences.
+local MOST = 9007199254740991
+
 -- Pool meta (string): clock, operations, config version, epoch, seq, pool status, last event id.
 local META = '<dddddBc20'
 local NO_EVENT = rep('0', 20)
@@ -32,8 +36,9 @@ local TOTAL, HELD, OPEN, OPEN_HELD, LAST, EDGE, CHARGED = 8, 9, 10, 11, 12, 13, 
 local RATE, BUDGET, CONCURRENCY = 0, 1, 2
 local SHADOW, SILENT = 4, 8
 
--- Segments of a counter (hash field = decimal number): instant, amount, held part; oldest first.
-local SEGMENT_BYTES, SEGMENT_FIELDS = 24, 3
+-- Segments of a counter (hash field = decimal number): three doubles each, oldest first: instant,
+-- amount, held part.
+local SEGMENT_FIELDS = 3
 
 -- Record of a reservation (string): state, flags, since, deadline, lease bucket, settled at,
 -- fingerprint of the settlement, id of the last extension; then the body as the node made it.
@@ -42,10 +47,12 @@ local RECORD_BYTES = 50
 -- Body: fingerprint, nonce, groups (count, names), holds (count, entries), blob.
 local BODY = '<c8c4B'
 local BODY_BYTES, GROUP_NAME_BYTES = 13, 22
--- One hold: number, flags, index of its group (from 0), unit, since (0 = the record's), amount.
+-- One hold: number, flags, index of its group (from 0), unit, since (0 = the record's), amount. What
+-- came back when the lease ended keeps its amount under GIVEN_BACK: a late commit may still charge it.
 local HOLD = 'I6BBI6dd'
-local HOLD_BYTES, HOLD_FIELDS = 30, 6
-local SETTLE_ADMITTED, REFUND_ON_LEASE_END, HOLDS_LEASE, SKIPPED = 1, 2, 4, 8
+local HOLD_FIELDS = 6
+local SETTLE_ADMITTED, REFUND_ON_LEASE_END, HOLDS_LEASE, SKIPPED, GIVEN_BACK = 1, 2, 4, 8, 16
+local MOST_HOLDS = 255
 
 local OPEN_STATE, COMMITTED, RELEASED, EXPIRED, VOID, RECORDED = 1, 2, 3, 4, 5, 6
 local LATE, ESTIMATED = 1, 2

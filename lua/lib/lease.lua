@@ -20,7 +20,7 @@ end
 
 local function take_lease(group, p, bucket, amount)
   local t = group.t
-  t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] + amount, t[p + HELD] + amount, t[p + CHARGED] + amount
+  t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] + amount, t[p + HELD] + amount, (t[p + CHARGED] + amount) % (MOST + 1)
   local tail = tail_of(group, p)
   local at = tail.first
   while at < tail.last and tail[at] < bucket do at = at + SEGMENT_FIELDS end

@@ -55,13 +55,13 @@ local function take_rate(group, p, now, amount, held)
   local t = group.t
   t[p + TOTAL], t[p + HELD] = t[p + TOTAL] + amount, t[p + HELD] + held
   t[p + OPEN], t[p + OPEN_HELD] = t[p + OPEN] + amount, t[p + OPEN_HELD] + held
-  t[p + LAST], t[p + CHARGED] = now, t[p + CHARGED] + amount
+  t[p + LAST], t[p + CHARGED] = now, (t[p + CHARGED] + amount) % (MOST + 1)
 end
 
 -- Gives back `amount` and un-holds `held` of what was taken at `since`.
 local function give_back_rate(group, p, since, amount, held)
   local t = group.t
-  t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] - amount, t[p + HELD] - held, t[p + CHARGED] - amount
+  t[p + TOTAL], t[p + HELD], t[p + CHARGED] = t[p + TOTAL] - amount, t[p + HELD] - held, (t[p + CHARGED] - amount) % (MOST + 1)
   if t[p + EDGE] > 0 then
     local tail = tail_of(group, p)
     for at = tail.first, tail.last, SEGMENT_FIELDS do

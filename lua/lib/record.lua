@@ -1,5 +1,10 @@
 -- Records of reservations. Needs: layout.
 
+-- An open record stays this much longer, µs, in case that nobody is there to end its lease: longer
+-- than any group lives untouched (a quarter over 32 days), so that whatever still holds units for it
+-- is found, however late the next sweep comes.
+local UNSETTLED = 45 * 86400000000
+
 -- Header of a raw record, without its body.
 local function record_header(raw)
   local state, flags, since, deadline, bucket, settled_at, settlement, attempt = unpack_struct(RECORD, raw)

@@ -8,7 +8,9 @@ pub mod catalogue;
 mod clock;
 mod denials;
 mod ids;
+mod lookups;
 mod meter;
+pub mod notifications;
 mod queue;
 mod reads;
 mod reservations;
@@ -142,8 +144,9 @@ impl Coordinator {
                 state: ReservationState::Open,
                 replayed: false,
             };
-            return answers::decision(&catalogue, &prepared, answered, grant, |record| {
-                reservations::id_of(queue.id(), identity.record, record)
+            return answers::decision(&catalogue, &prepared, answered, grant, |record, clock_us| {
+                let id = reservations::id_of(queue.id(), identity.record, record);
+                reservations::earlier(&catalogue, id, record, clock_us, request.idempotency_key.is_some())
             });
         }
         Err(unsettled())

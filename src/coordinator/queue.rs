@@ -1,7 +1,13 @@
 //! Group commit: operations of one pool that arrive while a call is under way go together in the
 //! next one. No timer: an idle node sends at once, a busy one sends larger calls.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -65,6 +71,8 @@ pub struct PoolQueue {
     pub denials: Denials,
     /// The store's time.
     pub clock: PoolClock,
+    /// The epoch of the last reply; 0 = none yet.
+    pub epoch: AtomicU64,
     /// Counted for metrics.
     pub calls: super::meter::CallMeter,
     sender: mpsc::Sender<Waiting>,
@@ -79,6 +87,7 @@ impl PoolQueue {
             configured: pool,
             denials: Denials::default(),
             clock: PoolClock::default(),
+            epoch: AtomicU64::new(0),
             calls: super::meter::CallMeter::default(),
             sender,
         });
@@ -177,6 +186,7 @@ impl Batch {
             match result {
                 Ok(Outcome::Done(reply)) => {
                     queue.clock.learn(reply.header.clock_us);
+                    queue.epoch.store(reply.header.position.epoch, Ordering::Relaxed);
                     deliver(queue, &call, reply, self.replies);
                     return;
                 }

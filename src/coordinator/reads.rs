@@ -1,13 +1,14 @@
 //! Reading counters: of a scope, or of the whole pool a page at a time.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Coordinator,
+    Coordinator, RENEWALS,
     catalogue::{Catalogue, Partitioning, figure},
-    queue::PoolQueue,
+    queue::{PoolQueue, reload},
     store_error,
-    types::{CoordinatorError, Reset, Usage},
+    types::{CoordinatorError, Figure, Reset, Usage},
+    unsettled,
 };
 use crate::{
     domain::{GroupId, Number, Partition, PoolId, Scope},
@@ -64,6 +65,25 @@ async fn read(
     Err(CoordinatorError::Internal("the store kept asking for other periods".into()))
 }
 
+/// Figures of one group in a reply.
+fn figures_in(catalogue: &Catalogue, wanted: &Wanted<'_>, reply: &Reply, base: usize, scope: &Scope) -> Vec<Figure> {
+    let slots = wanted.partitioning.limits.iter().zip(&wanted.spec.slots).zip(reply.counters.iter().skip(base));
+    slots
+        .map(|((limit, spec), counter)| (&catalogue.pool.limits[*limit], spec, counter))
+        .filter(|(limit, ..)| limit.applies_to(scope))
+        .map(|(limit, spec, counter)| figure(limit, &wanted.partition, spec.capacity, counter, reply.header.clock_us))
+        .collect()
+}
+
+/// The group that a stored text names, if this configuration knows it and the scope admits it.
+fn of_text<'a>(catalogue: &'a Catalogue, text: &str, scope: &Scope) -> Option<Wanted<'a>> {
+    let partition = Partition::from_text(text)?;
+    let per: Vec<&str> = partition.iter().map(|(key, _)| key).collect();
+    let partitioning = catalogue.partitionings.iter().find(|p| p.per.iter().map(AsRef::as_ref).eq(per.iter().copied()))?;
+    fits(&partition, scope).then(|| wanted(catalogue, partitioning, partition))
+}
+
+/// `None` when the overrides are not those of the catalogue any more.
 async fn usage(
     queue: &PoolQueue,
     store: &dyn Store,
@@ -71,21 +91,13 @@ async fn usage(
     groups: Vec<Wanted<'_>>,
     scope: &Scope,
     next: Option<String>,
-) -> Result<Usage, CoordinatorError> {
+) -> Result<Option<Usage>, CoordinatorError> {
     let mut figures = Vec::new();
     let mut header = None;
     for portion in groups.chunks(PORTION) {
         let reply = read(queue, store, catalogue, portion).await?;
         for (wanted, (_, base)) in portion.iter().zip(&reply.bases) {
-            for (slot, limit) in wanted.partitioning.limits.iter().enumerate() {
-                let limit = &catalogue.pool.limits[*limit];
-                let (Some(counter), Some(spec)) = (reply.counters.get(base + slot), wanted.spec.slots.get(slot)) else {
-                    continue;
-                };
-                if limit.applies_to(scope) {
-                    figures.push(figure(limit, &wanted.partition, spec.capacity, counter, reply.header.clock_us));
-                }
-            }
+            figures.extend(figures_in(catalogue, wanted, &reply, *base, scope));
         }
         header = Some(reply.header);
     }
@@ -93,8 +105,11 @@ async fn usage(
         Some(header) => header,
         None => read(queue, store, catalogue, &[]).await?.header,
     };
+    if header.config_version != catalogue.version {
+        return Ok(None);
+    }
     let status = catalogue.scope_status(&header, if scope.is_empty() { &[] } else { &figures });
-    Ok(Usage { figures, status, cursor: header.position.to_cursor(), at_us: header.clock_us, next })
+    Ok(Some(Usage { figures, status, cursor: header.position.to_cursor(), at_us: header.clock_us, next }))
 }
 
 /// The groups of a page of the pool's index that this configuration knows and the scope admits.
@@ -107,15 +122,33 @@ async fn page<'a>(
     limit: usize,
 ) -> Result<(Vec<Wanted<'a>>, Option<String>), StoreError> {
     let page = store.groups(queue.id(), after, limit).await?;
-    let known = page.groups.iter().filter_map(|(_, text)| {
-        let partition = Partition::from_text(text)?;
-        let per: Vec<&str> = partition.iter().map(|(key, _)| key).collect();
-        let partitioning = catalogue.partitionings.iter().find(|p| p.per.iter().map(AsRef::as_ref).eq(per.iter().copied()))?;
-        (!partition.is_pool_wide() && fits(&partition, scope)).then(|| wanted(catalogue, partitioning, partition))
-    });
-    let mut known: Vec<Wanted<'_>> = known.collect();
+    let known = page.groups.iter().filter_map(|(_, text)| of_text(catalogue, text, scope));
+    let mut known: Vec<Wanted<'_>> = known.filter(|wanted| !wanted.partition.is_pool_wide()).collect();
     known.sort_by(|a, b| a.partition.cmp(&b.partition));
     Ok((known, page.next))
+}
+
+/// Figures of some groups by their names, of those that this configuration knows and the scope admits;
+/// at most `most` groups, in the order given.
+pub async fn figures_of(
+    queue: &PoolQueue,
+    store: &dyn Store,
+    groups: &[GroupId],
+    scope: &Scope,
+    most: usize,
+) -> Result<BTreeMap<GroupId, Vec<Figure>>, CoordinatorError> {
+    let catalogue = queue.catalogue.load_full();
+    let texts = store.texts(queue.id(), groups).await.map_err(store_error)?;
+    let known = texts.iter().flatten().filter_map(|text| of_text(&catalogue, text, scope));
+    let wanted: Vec<Wanted<'_>> = known.take(most).collect();
+    let mut figures = BTreeMap::new();
+    for portion in wanted.chunks(PORTION) {
+        let reply = read(queue, store, &catalogue, portion).await?;
+        for (wanted, (_, base)) in portion.iter().zip(&reply.bases) {
+            figures.insert(wanted.spec.id, figures_in(&catalogue, wanted, &reply, *base, scope));
+        }
+    }
+    Ok(figures)
 }
 
 /// Groups and counters that a reset touches; no numbers = all of the group.
@@ -166,22 +199,33 @@ impl Coordinator {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Usage, CoordinatorError> {
-        let queue = self.queue(pool)?;
-        let catalogue = queue.catalogue.load_full();
-        let (mut groups, next) =
-            page(queue, self.0.store.as_ref(), &catalogue, scope, after, limit).await.map_err(store_error)?;
-        if after.is_none() {
-            groups.insert(0, wanted(&catalogue, &catalogue.partitionings[0], Partition::default()));
+        let (queue, store) = (self.queue(pool)?, self.0.store.as_ref());
+        for _ in 0..RENEWALS {
+            let catalogue = queue.catalogue.load_full();
+            let (mut groups, next) = page(queue, store, &catalogue, scope, after, limit).await.map_err(store_error)?;
+            if after.is_none() {
+                groups.insert(0, wanted(&catalogue, &catalogue.partitionings[0], Partition::default()));
+            }
+            match usage(queue, store, &catalogue, groups, scope, next).await? {
+                Some(usage) => return Ok(usage),
+                None => reload(queue, store).await.map_err(store_error)?,
+            }
         }
-        usage(queue, self.0.store.as_ref(), &catalogue, groups, scope, next).await
+        Err(unsettled())
     }
 
     /// Counters that stand for this scope: the pool-wide ones, and those all of whose keys it names.
     pub async fn usage_of(&self, pool: &PoolId, scope: &Scope) -> Result<Usage, CoordinatorError> {
-        let queue = self.queue(pool)?;
-        let catalogue = queue.catalogue.load_full();
-        let named = catalogue.partitionings.iter().filter(|p| p.per.iter().all(|key| scope.get(key).is_some()));
-        let groups = named.map(|p| wanted(&catalogue, p, scope.select(&p.per))).collect();
-        usage(queue, self.0.store.as_ref(), &catalogue, groups, scope, None).await
+        let (queue, store) = (self.queue(pool)?, self.0.store.as_ref());
+        for _ in 0..RENEWALS {
+            let catalogue = queue.catalogue.load_full();
+            let named = catalogue.partitionings.iter().filter(|p| p.per.iter().all(|key| scope.get(key).is_some()));
+            let groups = named.map(|p| wanted(&catalogue, p, scope.select(&p.per))).collect();
+            match usage(queue, store, &catalogue, groups, scope, None).await? {
+                Some(usage) => return Ok(usage),
+                None => reload(queue, store).await.map_err(store_error)?,
+            }
+        }
+        Err(unsettled())
     }
 }

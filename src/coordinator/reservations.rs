@@ -102,36 +102,34 @@ pub fn state_of(record: &Record, clock_us: u64) -> ReservationState {
     }
 }
 
-/// Amounts of a record by unit. Several limits count the same unit; they agree, except that
-/// a limit which settles at what was admitted may have kept more.
+/// Amounts of a record by unit: the most that any counter of the unit was charged. They agree, except
+/// that what a lease end gave back stands in some only, and that a limit which settles at what was
+/// admitted may have kept more.
 pub fn charged(catalogue: &Catalogue, record: &Record) -> Vec<(Unit, u64)> {
-    let mut list: Vec<(Unit, u64)> = Vec::new();
-    let mut by_unit = std::collections::BTreeMap::<_, u64>::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut by_counter = std::collections::BTreeMap::<_, u64>::new();
     for hold in &record.holds {
-        // An extension's holds stand beside the first ones, so amounts of one counter add up.
-        if seen.iter().all(|(unit, number, _)| *unit != hold.unit || *number == hold.number) {
-            *by_unit.entry(hold.unit).or_default() += hold.amount;
-        }
-        seen.insert((hold.unit, hold.number, hold.since_us));
+        // An extension's holds stand beside the first ones.
+        let amount = if hold.given_back { 0 } else { hold.amount };
+        *by_counter.entry((hold.unit, hold.group, hold.number)).or_default() += amount;
     }
-    for (number, amount) in by_unit {
+    let mut by_unit = std::collections::BTreeMap::<_, u64>::new();
+    for ((number, ..), amount) in by_counter {
         if let Some(unit) = catalogue.unit(number) {
-            list.push((unit.clone(), amount));
+            by_unit.entry(unit.clone()).and_modify(|most| *most = amount.max(*most)).or_insert(amount);
         }
     }
-    list.sort_by(|a, b| a.0.cmp(&b.0));
-    list
+    by_unit.into_iter().collect()
 }
 
-/// The grant that an earlier reserve was given.
-pub fn replay(catalogue: &Catalogue, reservation: String, record: &Record, clock_us: u64) -> Grant {
+/// The grant that an earlier reserve was given. Without an idempotency key, that was this very one,
+/// sent again because its answer was lost.
+pub fn earlier(catalogue: &Catalogue, reservation: String, record: &Record, clock_us: u64, keyed: bool) -> Grant {
     Grant {
         reservation,
         expires_at_us: record.deadline_us,
         charged: charged(catalogue, record),
         state: state_of(record, clock_us),
-        replayed: true,
+        replayed: keyed,
     }
 }
 

@@ -310,6 +310,17 @@ pub struct Usage {
     pub next: Option<String>,
 }
 
+/// How many partitions of a pool (its own, the pool-wide one, left out) are in which status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Partitions {
+    /// None of its counters is near its capacity.
+    pub normal: u64,
+    /// At least one is at its warning threshold, none exhausted.
+    pub warning: u64,
+    /// At least one is exhausted.
+    pub exhausted: u64,
+}
+
 /// One reservation, read.
 #[derive(Clone, Debug)]
 pub struct ReservationView {
@@ -374,6 +385,9 @@ pub enum CoordinatorError {
         "reservation not found: it never existed or was forgotten; a use that happened can be recorded with POST /api/quota/usage"
     )]
     UnknownReservation,
+    /// No such notification stands (any more).
+    #[error("no such notification stands; what it said may be over")]
+    UnknownNotification,
     /// Settled before, in another way.
     #[error("the reservation was already settled in another way")]
     AlreadySettled,
@@ -383,8 +397,8 @@ pub enum CoordinatorError {
     /// The lease ended; it cannot be prolonged.
     #[error("the lease has ended")]
     LeaseEnded,
-    /// The total lease would pass 24 hours.
-    #[error("a lease cannot pass 24 hours in total")]
+    /// The total lease would pass 24 hours, or the reservation would hold more amounts than a record keeps.
+    #[error("a lease cannot pass 24 hours in total, nor take more than 255 amounts")]
     LeaseTooLong,
     /// The idempotency key was used with another body.
     #[error("the idempotency key was used before with another request")]

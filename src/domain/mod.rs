@@ -5,6 +5,7 @@
 //! keys select; a **counter** is one limit for one partition; a **group** is all counters of a pool
 //! with the same partition, kept and decided together. **Cost** is units asked for or used.
 
+pub mod event;
 pub mod ids;
 pub mod limit;
 pub mod period;
@@ -15,6 +16,7 @@ pub mod status;
 pub mod unit;
 pub mod usage;
 
+pub use event::{EventId, Position, QuotaEvent};
 pub use ids::{LimitId, Number, PoolId};
 pub use limit::{Kind, Limit, Mode, OnLeaseEnd, Priority, Settle};
 pub use plan::{Estimate, PlanError};

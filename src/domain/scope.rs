@@ -156,8 +156,7 @@ impl Partition {
 
     /// Reads [`Self::to_text`] back; `None` when it is not such a text.
     pub fn from_text(text: &str) -> Option<Self> {
-        let map: std::collections::BTreeMap<Box<str>, Box<str>> = serde_json::from_str(text).ok()?;
-        Some(Self(map.into_iter().collect()))
+        serde_json::from_str(text).ok()
     }
 
     /// The name of the counter group in keys: 128 bits of SHA-256 over the canonical text.
@@ -172,6 +171,13 @@ impl Partition {
 impl Serialize for Partition {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Partition {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = std::collections::BTreeMap::<Box<str>, Box<str>>::deserialize(deserializer)?;
+        Ok(Self(map.into_iter().collect()))
     }
 }
 

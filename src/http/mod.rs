@@ -19,6 +19,7 @@ mod health;
 mod idempotency;
 pub mod listener;
 mod metrics;
+mod notifications;
 pub mod openapi;
 pub mod problem;
 mod query;
@@ -50,6 +51,7 @@ pub type Api = (
     usage::UsageApi,
     status::StatusApi,
     check::CheckApi,
+    notifications::NotificationsApi,
     reset::ResetApi,
     health::HealthApi,
 );
@@ -57,8 +59,8 @@ pub type Api = (
 /// The operations themselves; they keep no state of their own.
 fn api() -> Api {
     use {batch::BatchApi, check::CheckApi, health::HealthApi, reservations::ReservationsApi};
-    use {reset::ResetApi, status::StatusApi, usage::UsageApi};
-    (ReservationsApi, BatchApi, UsageApi, StatusApi, CheckApi, ResetApi, HealthApi)
+    use {notifications::NotificationsApi, reset::ResetApi, status::StatusApi, usage::UsageApi};
+    (ReservationsApi, BatchApi, UsageApi, StatusApi, CheckApi, NotificationsApi, ResetApi, HealthApi)
 }
 
 /// Chapters of the document.
@@ -68,6 +70,8 @@ enum Tag {
     Reservations,
     /// What is used, and what would be granted.
     Usage,
+    /// What a person should know.
+    Notifications,
     /// For operators, with an admin key.
     Admin,
     /// For load balancers, without a key.

@@ -49,9 +49,15 @@ impl StatusApi {
                 false => coordinator.usage_of(&pool, &scope).await,
             }
         };
-        let (usage, verdict) =
-            futures_util::try_join!(usage, coordinator.check(smallest)).map_err(|e| from_coordinator(e, ""))?;
-        Ok(Answer::ok(StatusBody::new(&pool, workspace_id.0, usage, &verdict)))
+        let partitions = async {
+            match scope.is_empty() {
+                true => coordinator.partitions(&pool).await,
+                false => Ok(None),
+            }
+        };
+        let (usage, partitions, verdict) =
+            futures_util::try_join!(usage, partitions, coordinator.check(smallest)).map_err(|e| from_coordinator(e, ""))?;
+        Ok(Answer::ok(StatusBody::new(&pool, workspace_id.0, usage, partitions, &verdict)))
     }
 }
 

@@ -296,19 +296,23 @@ pub fn decode_version(meta: &Bytes) -> Result<u64, Malformed> {
     r.f64()
 }
 
+/// Unpacks a pool's meta record.
+pub fn decode_meta(meta: &Bytes) -> Result<Header, Malformed> {
+    read_header(&mut Reader::new(meta))
+}
+
+fn read_header(r: &mut Reader<'_>) -> Result<Header, Malformed> {
+    let (clock_us, operations, config_version) = (r.f64()?, r.f64()?, r.f64()?);
+    let (epoch, seq, pool_status) = (r.f64()?, r.f64()?, PoolStatus::from_byte(r.u8()?));
+    let position = Position { epoch, seq, event: EventId(r.array()?) };
+    Ok(Header { clock_us, operations, config_version, position, pool_status })
+}
+
 /// Unpacks the reply to a call.
 pub fn decode(encoded: &Encoded, reply: &Bytes) -> Result<Outcome, Malformed> {
     let mut r = Reader::new(reply);
     let outcome = r.u8()?;
-    let header = Header {
-        clock_us: r.f64()?,
-        operations: r.f64()?,
-        config_version: r.f64()?,
-        position: Position { epoch: r.f64()?, seq: r.f64()?, event: EventId::NONE },
-        pool_status: PoolStatus::from_byte(r.u8()?),
-    };
-    let position = Position { event: EventId(r.array()?), ..header.position };
-    let header = Header { position, ..header };
+    let header = read_header(&mut r)?;
     match outcome {
         0 => {}
         1 => return Ok(Outcome::StaleConfig(header)),

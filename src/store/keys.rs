@@ -9,6 +9,11 @@ use crate::domain::{GroupId, PoolId};
 /// Version of the stored layout; another version never reads these keys.
 const PREFIX: &str = "qc1";
 
+/// The channel on which a node hears its own probes.
+pub fn probe_channel(node: &str) -> String {
+    format!("{PREFIX}:probe:{node}")
+}
+
 /// The names of one pool's keys, ready to be cloned into commands.
 #[derive(Clone, Debug)]
 pub struct PoolKeys {
@@ -28,6 +33,8 @@ pub struct PoolKeys {
     pub names: String,
     /// Runtime overrides. Permanent until deleted by an operator.
     pub overrides: String,
+    /// Which notifications somebody has seen. Lives 7 days after the last.
+    pub acknowledged: String,
     /// Pub/sub channel of the pool's events.
     pub channel: String,
     group: String,
@@ -47,6 +54,7 @@ impl PoolKeys {
             standing: key("standing"),
             names: key("names"),
             overrides: key("overrides"),
+            acknowledged: key("acknowledged"),
             channel: key("events"),
             group: key("g:"),
             record: key("r:"),
@@ -63,7 +71,8 @@ impl PoolKeys {
         format!("{}{}", self.group, id.as_str())
     }
 
-    /// The string of a record. Lives for the retention after its lease ended.
+    /// The string of a record. Lives for the retention after it was settled and its lease ended; while
+    /// nobody settles it, 45 days more.
     pub fn record(&self, id: RecordId) -> String {
         format!("{}{}", self.record, id.as_str())
     }
@@ -89,6 +98,7 @@ mod tests {
             ]
         );
         assert_eq!(keys.channel, "qc1:{openai}:events");
+        assert_eq!(probe_channel("n1"), "qc1:probe:n1");
         let group = Scope::new([("workspace", "w1")]).unwrap().select(&["workspace".into()]).group_id();
         assert_eq!(keys.group(group), format!("qc1:{{openai}}:g:{}", group.as_str()));
         assert_eq!(keys.group(GroupId::pool_wide()), "qc1:{openai}:g:RBNvo1WzZ4oRRq0W9-hkng");

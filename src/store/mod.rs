@@ -7,6 +7,7 @@
 pub mod call;
 pub mod codec;
 pub mod keys;
+pub mod log;
 pub mod memory;
 pub mod redis;
 pub mod reply;
@@ -18,6 +19,7 @@ use futures_util::future::BoxFuture;
 
 use self::{
     call::{Call, RecordId},
+    log::{LogPage, LogQuery},
     reply::{Outcome, Record},
 };
 use crate::domain::{GroupId, PoolId};
@@ -103,6 +105,9 @@ pub trait Store: Send + Sync + 'static {
     fn groups<'a>(&'a self, pool: &'a PoolId, after: Option<&'a str>, max: usize)
     -> BoxFuture<'a, Result<GroupPage, StoreError>>;
 
+    /// Canonical texts of groups; `None` where a group has gone.
+    fn texts<'a>(&'a self, pool: &'a PoolId, groups: &'a [GroupId]) -> BoxFuture<'a, Result<Vec<Option<String>>, StoreError>>;
+
     /// Writes down which number stands for which name; an error names a collision.
     fn register<'a>(&'a self, pool: &'a PoolId, names: &'a [(u64, String)]) -> BoxFuture<'a, Result<(), StoreError>>;
 
@@ -116,6 +121,25 @@ pub trait Store: Send + Sync + 'static {
         field: &'a str,
         value: Option<&'a str>,
     ) -> BoxFuture<'a, Result<u64, StoreError>>;
+
+    /// Reads a pool's event log at one instant.
+    fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>>;
+
+    /// Sends a message to whoever subscribes to the channel; nothing is kept.
+    fn probe<'a>(&'a self, channel: &'a str, nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Which notifications somebody has seen: JSON by id.
+    fn acknowledgements<'a>(&'a self, pool: &'a PoolId) -> BoxFuture<'a, Result<BTreeMap<String, String>, StoreError>>;
+
+    /// Remembers for a while that a notification was seen; forgets those that are not among `standing`.
+    fn acknowledge<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        id: &'a str,
+        json: &'a str,
+        standing: &'a [String],
+        remembered: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Does the store answer?
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;

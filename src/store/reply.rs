@@ -3,56 +3,8 @@
 use bytes::Bytes;
 
 use super::call::{HoldRule, Shape};
+pub use crate::domain::event::{EventId, Position};
 use crate::domain::{CounterStatus, GroupId, Number, PoolStatus};
-
-/// Identifies one event: 20 hexadecimal characters, all zero before the first.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct EventId(pub [u8; 20]);
-
-impl EventId {
-    /// Stands before a pool's first event.
-    pub const NONE: Self = Self([b'0'; 20]);
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-impl std::fmt::Debug for EventId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A place in a pool's event log. The random event id tells two histories apart that a lost tail
-/// gave the same epoch and seq.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// Which log; 0 = the pool has none yet.
-    pub epoch: u64,
-    /// How many events it holds or held.
-    pub seq: u64,
-    /// The last of them.
-    pub event: EventId,
-}
-
-impl Position {
-    /// The opaque text for clients.
-    pub fn to_cursor(self) -> String {
-        format!("v1.{:x}.{}.{}", self.epoch, self.seq, self.event.as_str())
-    }
-
-    /// Reads a cursor back; `None` when it is no such text.
-    pub fn from_cursor(text: &str) -> Option<Self> {
-        let mut parts = text.strip_prefix("v1.")?.split('.');
-        let epoch = u64::from_str_radix(parts.next()?, 16).ok()?;
-        let seq = parts.next()?.parse().ok()?;
-        let event = parts.next()?.as_bytes().try_into().ok().map(EventId)?;
-        let hexadecimal = event.0.iter().all(u8::is_ascii_hexdigit);
-        (parts.next().is_none() && hexadecimal && epoch < 1 << 53 && seq < 1 << 53).then_some(Self { epoch, seq, event })
-    }
-}
 
 /// The head of every reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +73,8 @@ pub struct Hold {
     pub rule: HoldRule,
     /// Its counter was reset or removed before the settlement.
     pub skipped: bool,
+    /// It came back when the lease ended. The amount is what a late commit still charges.
+    pub given_back: bool,
     /// Index into the record's groups.
     pub group: u8,
     /// Number of the unit.
@@ -232,18 +186,4 @@ pub enum Outcome {
     StaleConfig(Header),
     /// Budgets' periods around the header's clock are needed; nothing was done.
     RetryPeriod(Header),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cursors_read_back_and_nothing_else_does() {
-        let position = Position { epoch: 0xabc, seq: 42, event: EventId(*b"0123456789abcdef0001") };
-        assert_eq!(Position::from_cursor(&position.to_cursor()), Some(position));
-        for bad in ["", "v1", "v1.a.b.c", "v2.abc.42.0123456789abcdef0001", "v1.abc.42.0123456789abcdef0001.x", "v1.abc.42.xyz"] {
-            assert_eq!(Position::from_cursor(bad), None, "{bad}");
-        }
-    }
 }

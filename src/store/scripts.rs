@@ -30,6 +30,8 @@ const WRITING: &[Source] =
     lua!["lib/write.lua", "ops/settle.lua", "ops/extend.lua", "ops/touch.lua", "ops/reset.lua", "apply.lua"];
 const READ: &[Source] = lua!["read.lua"];
 const DUE: &[Source] = lua!["due.lua"];
+const LOG: &[Source] = lua!["log.lua"];
+const PROBE: &[Source] = lua!["probe.lua"];
 const REGISTER: &[Source] = lua!["register.lua"];
 const CONFIGURE: &[Source] = lua!["lib/layout.lua", "lib/meta.lua", "configure.lua"];
 
@@ -89,6 +91,10 @@ pub struct Scripts {
     pub read: Composed,
     /// What has come due.
     pub due: Composed,
+    /// The event log.
+    pub log: Composed,
+    /// A message to oneself.
+    pub probe: Composed,
     /// Numbers and names.
     pub register: Composed,
     /// Runtime overrides.
@@ -109,6 +115,8 @@ impl Scripts {
             apply_freeing: Composed::new(" flags=allow-oom", &prelude, &[READING, WRITING]),
             read: Composed::new(" flags=no-writes", &prelude, &[READING, READ]),
             due: Composed::new(" flags=no-writes", &clock, &[DUE]),
+            log: Composed::new(" flags=no-writes", "", &[LOG]),
+            probe: Composed::new(" flags=allow-oom", "", &[PROBE]),
             register: Composed::new("", "", &[REGISTER]),
             configure: Composed::new("", &prelude, &[CONFIGURE]),
         }

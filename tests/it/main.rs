@@ -7,8 +7,19 @@
     reason = "a test that cannot go on panics; its clock, its tasks and its environment are the machine's own"
 )]
 
+mod denial_cache;
+mod exact;
 mod http_bad_input;
 mod http_decisions;
 mod http_round;
+mod keys;
+mod lease_end;
 mod lockstep;
+mod lua_contract;
+mod periods;
+mod races;
+mod retry_after;
+mod server_faults;
+mod settlement;
+mod statuses;
 mod support;

@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    coordinator::types::{self, DenialReason, Figure, Grant, Obstacles, Outcome, ReservationState as State},
-    domain::{PoolId, PoolStatus, Scope, Unit},
+    coordinator::{
+        notifications::{self, Notification},
+        types::{self, DenialReason, Figure, Grant, Obstacles, Outcome, Partitions, ReservationState as State},
+    },
+    domain::{Partition, PoolId, PoolStatus, Scope, Unit},
     http::{
         headers::LimitHeaders,
         problem::{FieldError, Problem},
@@ -114,6 +117,21 @@ fn recorded() -> types::Recorded {
     }
 }
 
+fn notification(seen: bool) -> Notification {
+    Notification {
+        id: "n1".into(),
+        level: notifications::Level::Error,
+        title: "Pool openai has reached its limit".into(),
+        message: "requests-per-minute: 500 of 500.".into(),
+        suggested_actions: vec!["Wait.".into()],
+        status: PoolStatus::RateLimited,
+        partition: Partition::default(),
+        figures: figures(),
+        created_at_us: AT,
+        acknowledged: seen.then(|| notifications::Acknowledgement { by: "ops".into(), at_us: AT }),
+    }
+}
+
 fn view() -> types::ReservationView {
     types::ReservationView {
         reservation: "r-1".into(),
@@ -146,8 +164,15 @@ pub fn answers() -> Vec<(&'static str, Value)> {
         Recorded::from(recorded()).into(),
         BatchResult::from(&problem),
     ];
-    let status =
-        |workspace: Option<&str>, denied| StatusBody::new(&pool(), workspace.map(str::to_owned), usage(), &verdict(denied));
+    let status = |workspace: Option<&str>, denied| {
+        StatusBody::new(
+            &pool(),
+            workspace.map(str::to_owned),
+            usage(),
+            Some(Partitions { normal: 3, warning: 1, exhausted: 0 }),
+            &verdict(denied),
+        )
+    };
     vec![
         of("Decision", DecisionBody::from(grant(false))),
         of("Decision", DecisionBody::from(replay())),
@@ -159,6 +184,8 @@ pub fn answers() -> Vec<(&'static str, Value)> {
         of("Reservation", Reservation::from(view())),
         of("BatchAnswer", BatchResults { results }),
         of("UsagePage", UsagePage::new(&pool(), usage())),
+        of("Notification", NotificationBody::from(notification(true))),
+        of("NotificationList", NotificationList { pool: "openai".into(), notifications: vec![notification(false).into()] }),
         of("Recorded", Recorded::from(recorded())),
         of("StatusAnswer", status(None, false)),
         of("StatusAnswer", status(Some("w1"), true)),
@@ -241,7 +268,7 @@ fn a_denial_is_written_as_the_contract_says() {
 
 #[test]
 fn a_status_keeps_the_shape_that_clients_parse() {
-    let value = serde_json::to_value(StatusBody::new(&pool(), None, usage(), &verdict(true))).unwrap();
+    let value = serde_json::to_value(StatusBody::new(&pool(), None, usage(), None, &verdict(true))).unwrap();
     assert_eq!((&value["success"], &value["workspace_id"]), (&json!(true), &Value::Null));
     let data = &value["data"];
     assert_eq!(data["requests_per_minute"], json!({"current": 21, "limit": 500, "percentage": 4.2, "unit": "requests"}));

@@ -8,6 +8,7 @@ mod batch_answer;
 mod check;
 mod decision;
 mod figure;
+mod notification;
 mod provider_usage;
 mod request;
 mod reservation;
@@ -24,14 +25,15 @@ pub use batch_answer::{BatchResult, BatchResults};
 pub use check::Check;
 pub use decision::{DecisionBody, Denied, Granted};
 pub use figure::{Counter, CounterUsage, percentage};
+pub use notification::{NotificationBody, NotificationList, StatusCause};
 pub use provider_usage::ProviderUsage;
 pub use request::{EstimateBody, RecordBody, ReserveBody, ResetBody};
 pub use reservation::{Reservation, ReservationPage};
 pub use settle::{CommitBody, ExtendBody, Extended, ExtendedBody, ReleaseByKeyBody, Settled};
-pub use status::{Errors, Gauge, StatusBody, StatusData};
+pub use status::{Errors, Gauge, PartitionCounts, StatusBody, StatusData};
 pub use text::{Entries, Instant, Labels, LimitName, UnitName};
 pub use usage::{Cleared, Recorded, UsagePage};
-pub use words::{Authority, CallOutcome, CounterStatus, Mode, Priority, Reason, ReservationState, Status};
+pub use words::{Authority, CallOutcome, CounterStatus, Level, Mode, Priority, Reason, ReservationState, Status};
 
 #[cfg(test)]
 pub mod examples;

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Amount, CounterUsage, Instant, Status, UnitName, check::wait_seconds, percentage};
 use crate::{
-    coordinator::types::{Figure, Usage, Verdict},
+    coordinator::types::{Figure, Partitions, Usage, Verdict},
     domain::{Kind, PoolId, Unit, period::PeriodLength},
 };
 
@@ -37,6 +37,23 @@ impl From<&Figure> for Gauge {
     }
 }
 
+/// How many partitions of a pool are in which status.
+#[derive(Clone, Copy, Debug, Object, Serialize)]
+pub struct PartitionCounts {
+    /// None of its counters is near its capacity.
+    pub normal: u64,
+    /// At least one counter is at its warning threshold.
+    pub warning: u64,
+    /// At least one counter is exhausted.
+    pub exhausted: u64,
+}
+
+impl From<Partitions> for PartitionCounts {
+    fn from(Partitions { normal, warning, exhausted }: Partitions) -> Self {
+        Self { normal, warning, exhausted }
+    }
+}
+
 /// What the provider answered with errors.
 #[derive(Clone, Debug, Default, Object, Serialize)]
 pub struct Errors {
@@ -65,6 +82,9 @@ pub struct StatusData {
     /// Tokens in the last minute, where such a limit exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_per_minute: Option<Gauge>,
+    /// How many partitions (such as workspaces) are in which status; left out for a workspace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<PartitionCounts>,
     /// Every counter in view.
     pub limits: Vec<CounterUsage>,
     /// What the provider answered with errors.
@@ -97,13 +117,20 @@ pub struct StatusBody {
 
 impl StatusBody {
     /// From the counters in view, and the verdict on one small request.
-    pub fn new(pool: &PoolId, workspace_id: Option<String>, usage: Usage, verdict: &Verdict) -> Self {
+    pub fn new(
+        pool: &PoolId,
+        workspace_id: Option<String>,
+        usage: Usage,
+        partitions: Option<Partitions>,
+        verdict: &Verdict,
+    ) -> Self {
         let Usage { figures, status, cursor, at_us, next: _ } = usage;
         let data = StatusData {
             status: status.into(),
             requests_per_minute: gauge(&figures, Unit::REQUESTS, is_minute),
             requests_per_day: gauge(&figures, Unit::REQUESTS, is_day),
             tokens_per_minute: gauge(&figures, "tokens", is_minute),
+            partitions: partitions.map(Into::into),
             errors: Errors::default(),
             can_make_request: verdict.denial.is_none(),
             wait_seconds: wait_seconds(verdict.denial.as_ref()),

@@ -4,7 +4,10 @@ use poem_openapi::Enum;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    coordinator::types::{self, ReservationState as State},
+    coordinator::{
+        notifications,
+        types::{self, ReservationState as State},
+    },
     domain,
 };
 
@@ -29,6 +32,10 @@ macro_rules! words {
 words! {
     /// Status of a pool or a scope.
     Status from domain::PoolStatus { Normal, Warning, Degraded, RateLimited, QuotaExceeded }
+}
+words! {
+    /// How urgent a notification is.
+    Level from notifications::Level { Info, Warning, Error }
 }
 words! {
     /// Status of one counter.

@@ -18,6 +18,7 @@ use crate::{
 const LATE: u8 = 1;
 const ESTIMATED: u8 = 2;
 const SKIPPED: u8 = 8;
+const GIVEN_BACK: u8 = 16;
 
 /// What a reserve puts behind the header that the script writes: fingerprint, nonce, groups, holds, blob.
 pub fn record_body(shape: &Shape, costs: &[u64], fingerprint: u64, nonce: u32, blob: &[u8]) -> Vec<u8> {
@@ -82,6 +83,7 @@ fn hold(r: &mut Reader<'_>) -> Result<Hold, Malformed> {
         number,
         rule,
         skipped: flags & SKIPPED != 0,
+        given_back: flags & GIVEN_BACK != 0,
         group: r.u8()?,
         unit: Number::from_u64(r.u48()?),
         since_us: r.f64()?,

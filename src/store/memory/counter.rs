@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::rate::Segments;
 use crate::{
-    domain::{CounterStatus, Number},
+    domain::{CounterStatus, Number, unit::MAX_AMOUNT},
     store::{
         call::{SlotKind, SlotSpec},
         reply::{CounterFigure, Wait},
@@ -118,7 +118,9 @@ impl Counter {
             }
             Content::Budget { period, total, held } => {
                 if !period.is_some_and(|(start, end)| start <= now && now < end) {
-                    let Some(present) = present else { return false };
+                    // Without a calendar, all that is known is that the old period is over.
+                    let ended = period.map(|(_, end)| (end, end)).filter(|(end, _)| *end <= now);
+                    let Some(present) = present.or(ended) else { return false };
                     if period.is_some() {
                         self.floor = self.floor.max(present.0 - 1);
                     }
@@ -157,6 +159,7 @@ impl Counter {
 
     /// Adds units.
     pub fn take(&mut self, now: u64, amount: u64, held: u64, bucket: u64) {
+        let amount = if held == 0 { amount.min(MAX_AMOUNT - self.total()) } else { amount };
         if amount == 0 {
             return;
         }
@@ -168,7 +171,7 @@ impl Counter {
             }
             Content::Concurrency { buckets } => *buckets.entry(bucket).or_default() += amount,
         }
-        self.charged += amount;
+        self.charged = (self.charged + amount) % (MAX_AMOUNT + 1);
     }
 
     /// Settles a hold to `cost`; true when it was still here, or had left by time alone.
@@ -191,7 +194,7 @@ impl Counter {
                 }
                 Content::Concurrency { .. } => {}
             }
-            self.charged -= back;
+            self.charged = (self.charged + MAX_AMOUNT + 1 - back) % (MAX_AMOUNT + 1);
         }
         self.take(now, overrun, 0, 0);
         stands || turned
@@ -242,15 +245,17 @@ impl Counter {
         let (total, capacity) = (self.total(), self.capacity);
         let concurrency = matches!(self.content, Content::Concurrency { .. });
         let warning = u64::from(self.warning_at);
+        if self.shadow {
+            return CounterStatus::Normal;
+        }
         if total >= capacity || refused {
             return CounterStatus::Exhausted;
         }
         if self.status == CounterStatus::Exhausted && !concurrency && total * 100 >= capacity * 95 {
             return CounterStatus::Exhausted;
         }
-        let leaves_below = warning.saturating_sub(50);
-        if total * 1000 >= capacity * warning || (self.status != CounterStatus::Normal && total * 1000 >= capacity * leaves_below)
-        {
+        let stays = self.status != CounterStatus::Normal && total > 0;
+        if total * 1000 >= capacity * warning || (stays && total * 1000 >= capacity * warning.saturating_sub(50)) {
             return CounterStatus::Warning;
         }
         CounterStatus::Normal
@@ -258,12 +263,13 @@ impl Counter {
 
     /// Does refusing this cost exhaust the counter?
     pub fn refusal_exhausts(&self, cost: u64) -> bool {
-        !matches!(self.content, Content::Concurrency { .. }) && cost * 20 <= self.capacity
+        let concurrency = matches!(self.content, Content::Concurrency { .. });
+        !concurrency && cost * 20 <= self.capacity && self.total() + cost > self.capacity
     }
 
     /// The next instant at which time alone may change the status; none while normal.
     pub fn next_look(&self) -> Option<u64> {
-        if self.status == CounterStatus::Normal {
+        if self.status == CounterStatus::Normal || self.total() == 0 {
             return None;
         }
         match &self.content {

@@ -4,6 +4,7 @@
 //! process, so it serves tests and reasoning, not production.
 
 mod counter;
+mod log;
 mod ops;
 mod rate;
 mod work;
@@ -11,6 +12,7 @@ mod work;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use counter::Counter;
@@ -20,6 +22,7 @@ use work::Work;
 use super::{
     Due, GroupPage, Overrides, Store, StoreError,
     call::{Call, RecordId},
+    log::{LogPage, LogQuery},
     reply::{EventId, Header, Outcome, Position, Record, RecordState},
 };
 use crate::domain::{CounterStatus, GroupId, Number, PoolId, PoolStatus};
@@ -39,10 +42,14 @@ pub struct Event {
     pub cause: &'static str,
     /// The counter, or `None` for the pool.
     pub counter: Option<(GroupId, Number)>,
+    /// Canonical text of the counter's partition.
+    pub scope: String,
     /// Packed status before.
     pub from: u8,
     /// Packed status after.
     pub to: u8,
+    /// Used + held, held, capacity.
+    pub figures: [u64; 3],
 }
 
 /// Counters of one partition.
@@ -67,10 +74,12 @@ struct PoolState {
     groups: BTreeMap<GroupId, Group>,
     records: BTreeMap<RecordId, Record>,
     due: BTreeMap<GroupId, u64>,
-    standing: BTreeMap<(GroupId, Number), CounterStatus>,
+    standing: BTreeMap<(GroupId, Number), (CounterStatus, u64)>,
+    pool_since: Option<u64>,
     log: Vec<Event>,
     names: HashMap<u64, String>,
     overrides: BTreeMap<String, String>,
+    acknowledged: BTreeMap<String, String>,
 }
 
 impl Default for PoolState {
@@ -87,9 +96,11 @@ impl Default for PoolState {
             records: BTreeMap::new(),
             due: BTreeMap::new(),
             standing: BTreeMap::new(),
+            pool_since: None,
             log: Vec::new(),
             names: HashMap::new(),
             overrides: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
         }
     }
 }
@@ -138,11 +149,6 @@ impl MemoryStore {
     /// Sets the server's time; it may go back, as servers' clocks do.
     pub fn set_time(&self, time_us: u64) {
         self.time.store(time_us, std::sync::atomic::Ordering::SeqCst);
-    }
-
-    /// Every event of a pool since it exists.
-    pub fn log(&self, pool: &PoolId) -> Vec<Event> {
-        self.pools().get(pool).map(|state| state.log.clone()).unwrap_or_default()
     }
 
     fn now(&self) -> u64 {
@@ -221,6 +227,10 @@ impl Store for MemoryStore {
         })
     }
 
+    fn texts<'a>(&'a self, pool: &'a PoolId, groups: &'a [GroupId]) -> BoxFuture<'a, Result<Vec<Option<String>>, StoreError>> {
+        self.with(pool, |state| groups.iter().map(|id| state.groups.get(id).map(|group| group.text.clone())).collect())
+    }
+
     fn register<'a>(&'a self, pool: &'a PoolId, names: &'a [(u64, String)]) -> BoxFuture<'a, Result<(), StoreError>> {
         let collision = {
             let mut pools = self.pools();
@@ -248,9 +258,38 @@ impl Store for MemoryStore {
                 Some(value) => drop(state.overrides.insert(field.to_owned(), value.to_owned())),
                 None => drop(state.overrides.remove(field)),
             }
+            if state.version == 0 {
+                state.version = state.epoch;
+            }
             state.version += 1;
             state.operations += 1;
             state.version
+        })
+    }
+
+    fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>> {
+        self.with(pool, |state| log::page(state, query))
+    }
+
+    fn probe<'a>(&'a self, _channel: &'a str, _nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn acknowledgements<'a>(&'a self, pool: &'a PoolId) -> BoxFuture<'a, Result<BTreeMap<String, String>, StoreError>> {
+        self.with(pool, |state| state.acknowledged.clone())
+    }
+
+    fn acknowledge<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        id: &'a str,
+        json: &'a str,
+        standing: &'a [String],
+        _remembered: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.with(pool, |state| {
+            state.acknowledged.retain(|id, _| standing.contains(id));
+            state.acknowledged.insert(id.to_owned(), json.to_owned());
         })
     }
 

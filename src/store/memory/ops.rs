@@ -6,13 +6,15 @@ use super::{counter::lease_bucket, work::Work};
 use crate::{
     domain::{GroupId, Number},
     store::{
-        call::{GroupRef, HoldRule, Op, RecordId, Settlement, Shape},
+        call::{GroupRef, Op, RecordId, Settlement, Shape},
         reply::{Answer, Hold, Record, RecordState},
     },
 };
 
 /// A lease may not stand longer than this in total, µs.
 const LONGEST_LEASE: u64 = 86_400_000_000;
+/// A record holds no more than this.
+const MOST_HOLDS: usize = 255;
 
 fn holds(shape: &Shape, costs: &[u64], since_us: u64, groups: &mut Vec<GroupId>) -> Vec<Hold> {
     let hold = |(item, cost): (&crate::store::call::Item, &u64)| {
@@ -25,6 +27,7 @@ fn holds(shape: &Shape, costs: &[u64], since_us: u64, groups: &mut Vec<GroupId>)
             number,
             rule: item.rule,
             skipped: false,
+            given_back: false,
             group: u8::try_from(at).unwrap_or(u8::MAX),
             unit: item.unit,
             since_us,
@@ -53,15 +56,24 @@ fn blank(state: RecordState, now: u64, fingerprint: u64) -> Record {
     }
 }
 
-/// What a hold is settled to.
-fn final_cost(how: &Settlement, rule: HoldRule, unit: Number, amount: u64) -> u64 {
+/// What a hold is settled to. Holds of one counter share the cost of a commit: the earlier ones are
+/// filled first, the last one takes the rest.
+fn final_cost(how: &Settlement, holds: &[Hold], at: usize) -> u64 {
+    let Hold { rule, unit, amount, .. } = holds[at];
     match how {
         Settlement::Release { .. } => 0,
         Settlement::Expire if rule.refund_on_lease_end || rule.concurrency => 0,
         Settlement::Expire => amount,
         Settlement::Commit { costs, .. } => {
-            let cost = costs.iter().find(|(known, _)| *known == unit).map_or(amount, |(_, cost)| *cost);
-            if rule.settle_admitted { cost.max(amount) } else { cost }
+            let of_same = |hold: &&Hold| (hold.number, hold.group) == (holds[at].number, holds[at].group);
+            let sum = |holds: &[Hold]| holds.iter().filter(of_same).map(|hold| hold.amount).sum::<u64>();
+            let (all, earlier) = (sum(holds), sum(&holds[..at]));
+            let cost = costs.iter().find(|(known, _)| *known == unit).map_or(all, |(_, cost)| *cost);
+            // Which of its rules counts when they differ: that of the first hold.
+            let first = holds.iter().find(of_same).map_or(rule, |hold| hold.rule);
+            let cost = if first.settle_admitted { cost.max(all) } else { cost };
+            let rest = cost.saturating_sub(earlier);
+            if holds[at + 1..].iter().any(|hold| of_same(&hold)) { rest.min(amount) } else { rest }
         }
     }
 }
@@ -184,21 +196,25 @@ impl Work<'_> {
             Settlement::Expire => "lease_end",
         };
         let open = record.state == RecordState::Open;
-        for hold in &mut record.holds {
+        let costs: Vec<u64> = (0..record.holds.len()).map(|at| final_cost(how, &record.holds, at)).collect();
+        for (hold, cost) in record.holds.iter_mut().zip(costs) {
             let period = self.period_of(hold.number);
-            let cost = final_cost(how, hold.rule, hold.unit, hold.amount);
+            let counted = if std::mem::take(&mut hold.given_back) { 0 } else { hold.amount };
             let since = if hold.since_us > 0 { hold.since_us } else { record.since_us };
             let held = if open { hold.amount } else { 0 };
             let mut stood = false;
             if let Some(group) = self.groups.get_mut(&record.groups[usize::from(hold.group)])
                 && let Some(counter) = group.fresh(hold.number, now, period)
             {
-                stood = counter.settle(now, since, hold.amount, held, cost, record.bucket_us);
+                stood = counter.settle(now, since, counted, held, cost, record.bucket_us);
                 group.dirty = true;
                 group.cause = Some(cause);
             }
             hold.skipped |= !stood && hold.amount > 0;
-            hold.amount = cost;
+            hold.given_back = matches!(how, Settlement::Expire) && cost < hold.amount;
+            if !hold.given_back {
+                hold.amount = cost;
+            }
         }
     }
 
@@ -222,7 +238,7 @@ impl Work<'_> {
             return Answer::NeedGroups(record);
         }
         let deadline = record.deadline_us.max(self.now + lease_us);
-        if deadline > record.since_us + LONGEST_LEASE {
+        if deadline > record.since_us + LONGEST_LEASE || record.holds.len() + new.len() > MOST_HOLDS {
             return Answer::TooLong;
         }
         let mut shadow = Vec::new();

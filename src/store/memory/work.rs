@@ -8,9 +8,9 @@ use super::{
     counter::{Content, Counter},
 };
 use crate::{
-    domain::{CounterStatus, GroupId, Number, PoolStatus, period::Calendar},
+    domain::{CounterStatus, GroupId, Number, PoolStatus, period::Calendar, unit::MAX_AMOUNT},
     store::{
-        call::{Call, GroupSpec, Item, RecordId, Shape},
+        call::{Call, GroupSpec, Item, Op, RecordId, Shape},
         reply::{Answer, CounterFigure, EventId, Record, Reply, Wait},
     },
 };
@@ -93,9 +93,13 @@ fn present(calendar: &Arc<Calendar>, call: &Call, now: u64) -> Option<(u64, u64)
 
 impl<'a> Work<'a> {
     /// Copies what the call names and brings the described counters to the present; `None` when a
-    /// budget's present period is not among those around the caller's guess of the time.
+    /// present period that may be needed is not among those around the caller's guess of the time.
     pub fn begin(state: &'a PoolState, call: &'a Call, now: u64) -> Option<Self> {
         let mut work = Self { call, now, state, order: Vec::new(), groups: BTreeMap::new(), written: BTreeMap::new() };
+        let settles = call.ops.iter().any(|op| !matches!(op, Op::Reserve { .. } | Op::Check { .. } | Op::Read { .. }));
+        if settles && call.calendars.iter().any(|(_, calendar)| present(calendar, call, now).is_none()) {
+            return None;
+        }
         for (id, spec) in call.groups() {
             let stored = state.groups.get(&id);
             let mut group =
@@ -166,7 +170,7 @@ impl<'a> Work<'a> {
                 let (group, number) = Self::place(shape, item);
                 let counter = self.groups.get(&group).and_then(|g| g.counter(number));
                 let wait = counter.map_or(Wait::No, |c| c.wait(self.now, *cost, item.ceiling));
-                denied |= wait != Wait::No && counter.is_some_and(|c| !c.shadow);
+                denied |= wait != Wait::No && counter.is_some_and(|c| !c.shadow || c.total() + cost > MAX_AMOUNT);
                 wait
             })
             .collect();
@@ -246,23 +250,26 @@ impl PoolState {
         let mut changed = false;
         for (counter, fresh) in work.group.counters.iter_mut().zip(&work.fresh) {
             let to = counter.level(work.refused.contains(&counter.number));
-            if !fresh || counter.shadow || to == counter.status {
+            if !fresh || to == counter.status {
                 continue;
             }
             let from = std::mem::replace(&mut counter.status, to);
             changed = true;
             match to {
                 CounterStatus::Normal => drop(self.standing.remove(&(id, counter.number))),
-                _ => drop(self.standing.insert((id, counter.number), to)),
+                _ => drop(self.standing.insert((id, counter.number), (to, now))),
             }
             if !counter.silent {
-                self.add_event(now, cause, Some((id, counter.number)), (from as u8, to as u8), ids);
+                let figures = [counter.total(), counter.held(), counter.capacity];
+                let subject = Some((id, counter.number, work.group.text.as_str(), figures));
+                self.add_event(now, cause, subject, (from as u8, to as u8), ids);
             }
         }
-        if changed && id == GroupId::pool_wide() {
+        if (changed || work.group.counters.is_empty()) && id == GroupId::pool_wide() {
             let to = work.group.counters.iter().map(means_for_pool).max().unwrap_or_default();
             if to != self.status {
                 let from = std::mem::replace(&mut self.status, to);
+                self.pool_since = (to != PoolStatus::Normal).then_some(now);
                 self.add_event(now, cause, None, (from as u8, to as u8), ids);
             }
         }
@@ -280,7 +287,7 @@ impl PoolState {
 
     fn schedule(&mut self, id: GroupId, work: &mut WorkGroup) {
         match work.group.counters.iter().filter_map(Counter::next_look).min() {
-            Some(look) if work.group.look.is_none() => {
+            Some(look) if work.group.look.is_none_or(|planned| look < planned) => {
                 work.group.look = Some(look);
                 self.due.insert(id, look);
             }
@@ -293,7 +300,7 @@ impl PoolState {
         &mut self,
         at: u64,
         cause: &'static str,
-        counter: Option<(GroupId, Number)>,
+        subject: Option<(GroupId, Number, &str, [u64; 3])>,
         (from, to): (u8, u8),
         (seed, first): (u64, usize),
     ) {
@@ -302,7 +309,11 @@ impl PoolState {
         event.0.copy_from_slice(text.as_bytes());
         self.seq += 1;
         let prev = std::mem::replace(&mut self.event, event);
-        self.log.push(Event { seq: self.seq, id: event, prev, at, cause, counter, from, to });
+        let (counter, scope, figures) = match subject {
+            None => (None, String::new(), [0; 3]),
+            Some((group, number, scope, figures)) => (Some((group, number)), scope.to_owned(), figures),
+        };
+        self.log.push(Event { seq: self.seq, id: event, prev, at, cause, counter, scope, from, to, figures });
     }
 }
 

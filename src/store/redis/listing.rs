@@ -1,6 +1,6 @@
 //! Plain commands and small scripts off the hot path: listings, sweeps, registry, overrides.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use redis::Value;
@@ -69,16 +69,21 @@ pub async fn groups(lane: &Lane, keys: Arc<PoolKeys>, after: Option<&str>, max: 
     .await?;
     let next = rows.last().filter(|_| rows.len() == max).map(|(_, score)| format!("{score:.0}"));
     let ids = rows.iter().map(|(raw, _)| name_of(raw)).collect::<Result<Vec<GroupId>, _>>()?;
-    let mut pipe = redis::pipe();
-    for id in &ids {
-        pipe.cmd("HGET").arg(keys.group(*id)).arg("t");
-    }
-    let texts: Vec<Option<String>> = match ids.is_empty() {
-        true => Vec::new(),
-        false => run(lane, async |connection| pipe.query_async(connection).await).await?,
-    };
+    let texts = texts(lane, keys, &ids).await?;
     let groups = ids.into_iter().zip(texts).filter_map(|(id, text)| text.map(|text| (id, text))).collect();
     Ok(GroupPage { groups, next })
+}
+
+/// Reads what each group's partition is called.
+pub async fn texts(lane: &Lane, keys: Arc<PoolKeys>, ids: &[GroupId]) -> Result<Vec<Option<String>>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut pipe = redis::pipe();
+    for id in ids {
+        pipe.cmd("HGET").arg(keys.group(*id)).arg("t");
+    }
+    run(lane, async |connection| pipe.query_async(connection).await).await
 }
 
 pub async fn register(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, names: &[(u64, String)]) -> Result<(), StoreError> {
@@ -101,7 +106,7 @@ pub async fn register(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, names
 }
 
 pub async fn overrides(lane: &Lane, keys: Arc<PoolKeys>) -> Result<Overrides, StoreError> {
-    let (meta, entries): (Option<Vec<u8>>, std::collections::BTreeMap<String, String>) = run(lane, async |connection| {
+    let (meta, entries): (Option<Vec<u8>>, BTreeMap<String, String>) = run(lane, async |connection| {
         redis::pipe().atomic().get(&keys.meta).hgetall(&keys.overrides).query_async(connection).await
     })
     .await?;
@@ -120,4 +125,27 @@ pub async fn set_override(
     command.arg(&keys.meta).arg(&keys.overrides).arg(rand::random::<u32>().max(1)).arg(field).arg(value.unwrap_or_default());
     let reply = run_script(lane, script, &command).await?;
     redis::from_redis_value(reply).map_err(|error| StoreError::Protocol(error.to_string()))
+}
+
+pub async fn acknowledgements(lane: &Lane, keys: Arc<PoolKeys>) -> Result<BTreeMap<String, String>, StoreError> {
+    run(lane, async |connection| redis::cmd("HGETALL").arg(&keys.acknowledged).query_async(connection).await).await
+}
+
+pub async fn acknowledge(
+    lane: &Lane,
+    keys: Arc<PoolKeys>,
+    (id, json): (&str, &str),
+    standing: &[String],
+    remembered: Duration,
+) -> Result<(), StoreError> {
+    let known = acknowledgements(lane, keys.clone()).await?;
+    let over: Vec<&String> = known.keys().filter(|id| !standing.contains(id)).collect();
+    let mut pipe = redis::pipe();
+    pipe.atomic().hset(&keys.acknowledged, id, json).ignore();
+    if !over.is_empty() {
+        pipe.hdel(&keys.acknowledged, over).ignore();
+    }
+    let ttl_ms = i64::try_from(remembered.as_millis()).unwrap_or(i64::MAX);
+    pipe.pexpire(&keys.acknowledged, ttl_ms).ignore();
+    run(lane, async |connection| pipe.query_async::<()>(connection).await).await
 }

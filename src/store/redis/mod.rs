@@ -2,20 +2,26 @@
 
 mod lane;
 mod listing;
+mod log;
 
-use std::{collections::HashMap, sync::RwLock, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::RwLock,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use lane::Held;
 pub use lane::{Lane, Times};
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
+use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
 
 use super::{
     Due, GroupPage, Overrides, Store, StoreError,
     call::{Call, Op, RecordId},
     codec,
     keys::PoolKeys,
+    log::{LogPage, LogQuery},
     reply::{Outcome, Record},
     scripts::{Composed, Publish, Scripts},
 };
@@ -101,20 +107,26 @@ fn evalsha(script: &Composed, keys: usize) -> Cmd {
     command
 }
 
-/// Runs a script call; loads the script and repeats when the server does not have it (nothing was
-/// executed then).
+/// The same call with the script's whole text in place of its hash: what was forgotten is run and kept
+/// in one step, so that no flush can come between.
+fn with_text(script: &Composed, command: &Cmd) -> Cmd {
+    let mut whole = Cmd::new();
+    whole.arg("EVAL").arg(&script.text);
+    for argument in command.args_iter().skip(2) {
+        if let Arg::Simple(bytes) = argument {
+            whole.arg(bytes);
+        }
+    }
+    whole
+}
+
+/// Runs a script call; sends the whole script when the server does not have it (nothing was executed then).
 async fn run_script(lane: &Lane, script: &Composed, command: &Cmd) -> Result<Value, StoreError> {
     let held = lane.connection().await?;
     let mut connection = held.connection.clone();
     let result = match within(lane, command.query_async(&mut connection)).await {
         Err(Fault::Server(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            let mut load = Cmd::new();
-            load.arg("SCRIPT").arg("LOAD").arg(&script.text);
-            let loaded: Result<Value, Fault> = within(lane, load.query_async(&mut connection)).await;
-            match loaded {
-                Ok(_) => within(lane, command.query_async(&mut connection)).await,
-                Err(fault) => Err(fault),
-            }
+            within(lane, with_text(script, command).query_async(&mut connection)).await
         }
         other => other,
     };
@@ -212,6 +224,10 @@ impl Store for RedisStore {
         listing::groups(&self.slow, self.keys(pool), after, max).boxed()
     }
 
+    fn texts<'a>(&'a self, pool: &'a PoolId, groups: &'a [GroupId]) -> BoxFuture<'a, Result<Vec<Option<String>>, StoreError>> {
+        listing::texts(&self.slow, self.keys(pool), groups).boxed()
+    }
+
     fn register<'a>(&'a self, pool: &'a PoolId, names: &'a [(u64, String)]) -> BoxFuture<'a, Result<(), StoreError>> {
         listing::register(&self.slow, &self.scripts.register, self.keys(pool), names).boxed()
     }
@@ -227,6 +243,29 @@ impl Store for RedisStore {
         value: Option<&'a str>,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
         listing::set_override(&self.slow, &self.scripts.configure, self.keys(pool), field, value).boxed()
+    }
+
+    fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>> {
+        log::log(&self.slow, &self.scripts.log, self.keys(pool), query).boxed()
+    }
+
+    fn probe<'a>(&'a self, channel: &'a str, nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+        log::probe(&self.slow, &self.scripts.probe, channel, nonce).boxed()
+    }
+
+    fn acknowledgements<'a>(&'a self, pool: &'a PoolId) -> BoxFuture<'a, Result<BTreeMap<String, String>, StoreError>> {
+        listing::acknowledgements(&self.slow, self.keys(pool)).boxed()
+    }
+
+    fn acknowledge<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        id: &'a str,
+        json: &'a str,
+        standing: &'a [String],
+        remembered: Duration,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        listing::acknowledge(&self.slow, self.keys(pool), (id, json), standing, remembered).boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

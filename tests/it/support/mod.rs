@@ -1,3 +1,5 @@
 pub mod document;
 pub mod http;
+pub mod node;
 pub mod redis;
+pub mod timed;

@@ -1,10 +1,9 @@
-//! A private redis-server for this test process, and stores on it.
+//! Servers, stores and time for tests.
 
 use std::{
-    path::PathBuf,
-    process::{Child, Command, Stdio},
+    collections::BTreeMap,
     sync::{
-        OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,73 +11,40 @@ use std::{
 
 use quota_coordinator::{
     domain::PoolId,
+    private_redis::PrivateRedis,
     store::{
         redis::{RedisSettings, RedisStore},
         scripts::{Publish, Scripts},
     },
 };
+use redis::aio::MultiplexedConnection;
+use tokio::sync::OnceCell;
 
 /// Reads the pool's time from a key, so that tests move it.
 pub const TEST_CLOCK: &str =
     "local function server_time() return tonumber(redis.call('GET', string.match(KEYS[1], '^[^}]*}') .. ':test-clock')) end\n";
 
-/// A server in a directory of its own. The shell between us and it ends it when our end of the pipe
-/// closes, however this process ends.
-pub struct PrivateRedis {
-    child: Child,
-    pub dir: PathBuf,
-}
-
-impl PrivateRedis {
-    pub fn start() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let dir = std::env::temp_dir().join(format!("qc-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst)));
-        std::fs::create_dir_all(&dir).unwrap();
-        let script = r#"exec 3<&0 </dev/null; d=$1; shift; "$@" 3<&- & p=$!; (read -r _ <&3; kill -9 $p 2>/dev/null) & w=$!; wait $p; kill $w 2>/dev/null; rm -rf "$d""#;
-        let child = Command::new("/bin/sh")
-            .args(["-c", script, "private-redis"])
-            .arg(&dir)
-            .args(["redis-server", "--port", "0", "--save", "", "--maxmemory-policy", "noeviction", "--unixsocketperm", "700"])
-            .args(["--unixsocket", dir.join("redis.sock").to_str().unwrap(), "--dir", dir.to_str().unwrap()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("redis-server (apt-get install redis-server)");
-        let server = Self { child, dir };
-        let started = std::time::Instant::now();
-        while std::os::unix::net::UnixStream::connect(server.dir.join("redis.sock")).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(10), "redis-server did not start");
-            std::thread::yield_now();
-        }
-        server
-    }
-
-    pub fn url(&self) -> String {
-        format!("redis+unix://{}", self.dir.join("redis.sock").display())
-    }
-}
-
-impl Drop for PrivateRedis {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
+/// An instant in 2027.
+pub const START: u64 = 1_800_000_000_000_000;
 
 /// The server that most tests share; each takes pools of its own.
-pub fn shared() -> &'static PrivateRedis {
-    static SERVER: OnceLock<PrivateRedis> = OnceLock::new();
-    SERVER.get_or_init(PrivateRedis::start)
+pub async fn shared() -> &'static PrivateRedis {
+    static SERVER: OnceCell<PrivateRedis> = OnceCell::const_new();
+    SERVER.get_or_init(|| async { PrivateRedis::start().await.unwrap() }).await
 }
 
-pub fn settings(url: String) -> RedisSettings {
-    RedisSettings { url, deadline: Duration::from_secs(5), connect_timeout: Duration::from_secs(5) }
+pub fn settings(url: &str) -> RedisSettings {
+    RedisSettings { url: url.to_owned(), deadline: Duration::from_secs(5), connect_timeout: Duration::from_secs(5) }
+}
+
+/// A store that lives by the server's clock.
+pub fn store(server: &PrivateRedis) -> Arc<RedisStore> {
+    Arc::new(RedisStore::new(&settings(server.url())).unwrap())
 }
 
 /// A store whose time the test sets.
-pub fn timed_store(server: &PrivateRedis) -> RedisStore {
-    RedisStore::with_scripts(&settings(server.url()), Scripts::new(Publish::Plain, Some(TEST_CLOCK))).unwrap()
+pub fn timed_store(server: &PrivateRedis) -> Arc<RedisStore> {
+    Arc::new(RedisStore::with_scripts(&settings(server.url()), Scripts::new(Publish::Plain, Some(TEST_CLOCK))).unwrap())
 }
 
 /// A pool name that no other test uses.
@@ -87,11 +53,73 @@ pub fn fresh_pool(stem: &str) -> PoolId {
     PoolId::new(&format!("{stem}-{}", NEXT.fetch_add(1, Ordering::SeqCst))).unwrap()
 }
 
-pub async fn connection(server: &PrivateRedis) -> redis::aio::MultiplexedConnection {
+pub async fn connection(server: &PrivateRedis) -> MultiplexedConnection {
     redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
-pub async fn set_time(connection: &mut redis::aio::MultiplexedConnection, pool: &PoolId, time_us: u64) {
-    let key = format!("qc1:{{{pool}}}:test-clock");
-    let _: () = redis::cmd("SET").arg(key).arg(time_us).query_async(connection).await.unwrap();
+/// The time of one pool, for stores made by [`timed_store`].
+pub struct TestClock {
+    connection: MultiplexedConnection,
+    key: String,
+    /// µs since 1970.
+    pub now: u64,
+}
+
+impl TestClock {
+    /// Starts at [`START`].
+    pub async fn start(server: &PrivateRedis, pool: &PoolId) -> Self {
+        let key = format!("qc1:{{{pool}}}:test-clock");
+        let mut clock = Self { connection: connection(server).await, key, now: START };
+        clock.set(START).await;
+        clock
+    }
+
+    pub async fn set(&mut self, now_us: u64) {
+        self.now = now_us;
+        let _: () = redis::cmd("SET").arg(&self.key).arg(now_us).query_async(&mut self.connection).await.unwrap();
+    }
+
+    pub async fn pass(&mut self, time: Duration) {
+        self.set(self.now + u64::try_from(time.as_micros()).unwrap()).await;
+    }
+}
+
+/// Every key of a pool with its serialized value.
+pub async fn dump(connection: &mut MultiplexedConnection, pool: &PoolId) -> BTreeMap<String, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for key in keys_of(connection, pool).await {
+        let value: Option<Vec<u8>> = redis::cmd("DUMP").arg(&key).query_async(connection).await.unwrap();
+        all.extend(value.map(|value| (key, value)));
+    }
+    all
+}
+
+/// Every key of a pool.
+pub async fn keys_of(connection: &mut MultiplexedConnection, pool: &PoolId) -> Vec<String> {
+    // A hash tag has no glob characters in it, so that the pattern is exact.
+    redis::cmd("KEYS").arg(format!("qc1:{{{pool}}}:*")).query_async(connection).await.unwrap()
+}
+
+/// A pool's event log, oldest first.
+pub async fn events(connection: &mut MultiplexedConnection, pool: &PoolId) -> Vec<serde_json::Value> {
+    let key = format!("qc1:{{{pool}}}:log");
+    let rows: Vec<(String, Vec<String>)> = redis::cmd("XRANGE").arg(key).arg("-").arg("+").query_async(connection).await.unwrap();
+    rows.iter().map(|(_, fields)| serde_json::from_str(&fields[1]).unwrap()).collect()
+}
+
+/// Status changes by counter (`group/number`; the pool is `/0`), after a check that the log is one
+/// unbroken chain and that each change begins where the last one of its counter ended.
+pub fn changes(events: &[serde_json::Value]) -> BTreeMap<String, Vec<(u64, u64)>> {
+    let mut all: BTreeMap<String, Vec<(u64, u64)>> = BTreeMap::new();
+    let mut previous = "0".repeat(20);
+    for (at, event) in events.iter().enumerate() {
+        assert_eq!((event["seq"].as_u64(), event["prev"].as_str()), (Some(at as u64 + 1), Some(previous.as_str())), "{event}");
+        previous = event["id"].as_str().unwrap().to_owned();
+        let name = format!("{}/{}", event["group"].as_str().unwrap(), event["number"]);
+        let (from, to) = (event["from"].as_u64().unwrap(), event["to"].as_u64().unwrap());
+        let own = all.entry(name).or_default();
+        assert_eq!(own.last().map_or(0, |(_, to)| *to), from, "{event}");
+        own.push((from, to));
+    }
+    all
 }
