@@ -7,11 +7,16 @@
     reason = "a test that cannot go on panics; its clock, its tasks and its environment are the machine's own"
 )]
 
+mod architecture;
+mod cli;
+mod cli_dev;
 mod denial_cache;
 mod exact;
+mod http_auth;
 mod http_bad_input;
 mod http_decisions;
 mod http_round;
+mod http_shutdown;
 mod keys;
 mod lease_end;
 mod lockstep;
