@@ -7,6 +7,7 @@ mod answers;
 pub mod catalogue;
 mod clock;
 mod denials;
+mod error;
 mod ids;
 mod lookups;
 mod meter;
@@ -29,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::{Ask, CoordinatorError, Decision, Grant, Record, Recorded, ReservationState, Reserve, Reset, Verdict};
 
 use crate::{
-    domain::{Pool, PoolId, Scope},
+    domain::{GroupId, Number, Pool, PoolId, Scope},
     store::{
         Store, StoreError,
         call::{GroupRef, Op},
@@ -204,13 +205,7 @@ impl Coordinator {
         }
         let mut count = 0;
         for (group, numbers) in reads::resettable(queue, self.0.store.as_ref(), &request).await.map_err(store_error)? {
-            let catalogue = queue.catalogue.load_full();
-            let op = Op::Reset { group: GroupRef::Id(group), numbers };
-            if let Some(answered) = renewed(queue.submit(&catalogue, op).await, queue.id())?
-                && let Answer::Granted { figure, .. } = answered.answer
-            {
-                count += figure;
-            }
+            count += reset_group(queue, group, &numbers).await?;
         }
         tracing::info!(pool = %request.pool, limit = request.limit, scope = %request.scope, by = %request.principal, count, "counters reset");
         Ok(count)
@@ -220,6 +215,19 @@ impl Coordinator {
     pub async fn ready(&self) -> Result<(), CoordinatorError> {
         self.0.store.ping().await.map_err(store_error)
     }
+}
+
+async fn reset_group(queue: &PoolQueue, group: GroupId, numbers: &[Number]) -> Result<u64, CoordinatorError> {
+    for _ in 0..RENEWALS {
+        let catalogue = queue.catalogue.load_full();
+        let op = Op::Reset { group: GroupRef::Id(group), numbers: numbers.to_vec() };
+        match renewed(queue.submit(&catalogue, op).await, queue.id())?.map(|answered| answered.answer) {
+            Some(Answer::Granted { figure, .. }) => return Ok(figure),
+            Some(other) => return Err(answers::unexpected(&other)),
+            None => {}
+        }
+    }
+    Err(unsettled())
 }
 
 /// The scope that limits see: the estimate's model stands in where the scope names none.

@@ -55,10 +55,12 @@ pub enum Unanswered {
     Full,
 }
 
+type ReplySender = oneshot::Sender<Result<Answered, Unanswered>>;
+
 struct Waiting {
     op: Op,
     catalogue: Arc<Catalogue>,
-    reply: oneshot::Sender<Result<Answered, Unanswered>>,
+    reply: ReplySender,
 }
 
 /// What a node keeps of one pool.
@@ -135,7 +137,7 @@ async fn serve(queue: std::sync::Weak<PoolQueue>, mut receiver: mpsc::Receiver<W
 struct Batch {
     catalogue: Arc<Catalogue>,
     ops: Vec<Op>,
-    replies: Vec<oneshot::Sender<Result<Answered, Unanswered>>>,
+    replies: Vec<ReplySender>,
     counters: usize,
     alone: bool,
 }
@@ -167,6 +169,20 @@ impl Batch {
         }
         self.push(waiting);
         None
+    }
+
+    /// What only gives back, for a call of its own; the rest is refused.
+    fn freeing(call: Call, catalogue: Arc<Catalogue>, replies: Vec<ReplySender>, fault: &Unanswered) -> Self {
+        let mut freeing = Self { catalogue, ops: Vec::new(), replies: Vec::new(), counters: 0, alone: true };
+        for (op, reply) in call.ops.into_iter().zip(replies) {
+            if op.only_frees() {
+                freeing.ops.push(op);
+                freeing.replies.push(reply);
+            } else {
+                refuse(vec![reply], fault);
+            }
+        }
+        freeing
     }
 
     async fn run(self, queue: &PoolQueue, store: &dyn Store) {
@@ -201,6 +217,13 @@ impl Batch {
                 }
                 // The identities in the call make a repetition harmless, whether or not it arrived.
                 Err(error) if error.is_transient() && !repeated && !matches!(error, StoreError::Timeout(_)) => repeated = true,
+                // What gives units back must not fail for those that want some in the same call.
+                Err(StoreError::OutOfMemory(why)) if !self.alone && call.ops.iter().any(Op::only_frees) => {
+                    warn!(%pool, why, "the store is out of memory");
+                    let fault = Unanswered::Store(StoreError::OutOfMemory(why));
+                    let freeing = Self::freeing(call, self.catalogue, self.replies, &fault);
+                    return Box::pin(freeing.run(queue, store)).await;
+                }
                 Err(error) => {
                     warn!(%pool, %error, operations = call.ops.len(), "the store did not answer");
                     return refuse(self.replies, &Unanswered::Store(error));
@@ -229,7 +252,7 @@ fn counters_of(op: &Op) -> usize {
     }
 }
 
-fn refuse(replies: Vec<oneshot::Sender<Result<Answered, Unanswered>>>, fault: &Unanswered) {
+fn refuse(replies: Vec<ReplySender>, fault: &Unanswered) {
     for reply in replies {
         // A caller that has gone away does not want its answer.
         let _ = reply.send(Err(fault.clone()));
@@ -237,7 +260,7 @@ fn refuse(replies: Vec<oneshot::Sender<Result<Answered, Unanswered>>>, fault: &U
 }
 
 /// Notes what is full and what came back, then tells each caller.
-fn deliver(queue: &PoolQueue, call: &Call, mut reply: Reply, replies: Vec<oneshot::Sender<Result<Answered, Unanswered>>>) {
+fn deliver(queue: &PoolQueue, call: &Call, mut reply: Reply, replies: Vec<ReplySender>) {
     let now = Instant::now();
     let answers = std::mem::take(&mut reply.answers);
     let mut answered = Vec::with_capacity(answers.len());

@@ -68,6 +68,13 @@ impl Composed {
         Self { script: Script::new(&text), text, starts }
     }
 
+    /// The same script with another text in one place, for measurements of what that place costs.
+    pub fn with(&self, from: &str, to: &str) -> Self {
+        debug_assert!(self.text.contains(from), "the script does not contain `{from}`");
+        let text = self.text.replace(from, to);
+        Self { script: Script::new(&text), text, starts: self.starts.clone() }
+    }
+
     /// Turns the line numbers of a Lua error into places in files, for people.
     pub fn locate(&self, message: &str) -> String {
         let Some((before, rest)) = message.split_once("user_script:") else { return message.to_owned() };

@@ -19,6 +19,7 @@ mod http_round;
 mod http_shutdown;
 mod keys;
 mod lease_end;
+mod listing;
 mod lockstep;
 mod lua_contract;
 mod periods;

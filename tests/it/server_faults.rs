@@ -128,6 +128,32 @@ async fn a_server_that_does_not_answer_holds_nobody_up_for_long() {
     assert!((2..=5).contains(&held), "{held}");
 }
 
+#[tokio::test]
+async fn what_gives_back_goes_on_when_the_server_is_out_of_memory() {
+    let server = PrivateRedis::start().await.unwrap();
+    let node = Node::without_sweeper(store(&server), &pool_of(&fresh_pool("oom"), LIMITS)).await;
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        open.push(node.granted(node.asks(&[])).await.reservation);
+    }
+    let mut connection = connection(&server).await;
+    let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("1").query_async(&mut connection).await.unwrap();
+    // Together, so that they go in one call with what cannot be granted.
+    let (settled, refused) = tokio::join!(
+        futures_util::future::join_all(open.iter().map(|id| node.commits(id, &[]))),
+        futures_util::future::join_all((0..8).map(|_| node.reserve(node.asks(&[])))),
+    );
+    for answer in settled {
+        answer.unwrap();
+    }
+    for answer in refused {
+        assert!(matches!(answer, Err(CoordinatorError::StoreUnavailable { .. })), "{answer:?}");
+    }
+    assert_eq!((node.figures("rpm").await, node.figures("open").await), ((8, 0), (0, 0)));
+    let _: () = redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg("0").query_async(&mut connection).await.unwrap();
+    node.granted(node.asks(&[])).await;
+}
+
 /// A reserve and a recorded use, as a store sends them: each a call of its own.
 fn sensible(pool: &Arc<quota_coordinator::domain::Pool>) -> Vec<codec::Encoded> {
     let catalogue = catalogue_of(pool);

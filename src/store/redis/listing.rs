@@ -57,17 +57,29 @@ pub async fn open(lane: &Lane, keys: Arc<PoolKeys>, max: usize) -> Result<Vec<Re
     names.iter().map(|raw| name_of(raw)).collect()
 }
 
-/// Groups in the order of their keys' expiry, which a group only ever moves up: a reader that pages
-/// through meets each group at least once.
+/// Groups in the order of their keys' expiry (which a group only ever moves up) and of their names, as
+/// many groups have the same: a reader that pages through meets each group at least once.
 pub async fn groups(lane: &Lane, keys: Arc<PoolKeys>, after: Option<&str>, max: usize) -> Result<GroupPage, StoreError> {
-    let from = after.map_or_else(|| "-inf".to_owned(), |score| format!("({score}"));
-    let rows: Vec<(Vec<u8>, f64)> = run(lane, async |connection| {
-        let mut command = redis::cmd("ZRANGE");
-        command.arg(&keys.groups).arg(from).arg("+inf").arg("BYSCORE").arg("LIMIT").arg(0).arg(max).arg("WITHSCORES");
-        command.query_async(connection).await
-    })
-    .await?;
-    let next = rows.last().filter(|_| rows.len() == max).map(|(_, score)| format!("{score:.0}"));
+    let (from, name) = after.and_then(|after| after.split_once('.')).unwrap_or(("-inf", ""));
+    let mut rows: Vec<(Vec<u8>, f64)> = Vec::new();
+    let mut seen = 0;
+    while rows.len() < max {
+        let portion: Vec<(Vec<u8>, f64)> = run(lane, async |connection| {
+            let mut command = redis::cmd("ZRANGE");
+            command.arg(&keys.groups).arg(from).arg("+inf").arg("BYSCORE").arg("LIMIT").arg(seen).arg(max).arg("WITHSCORES");
+            command.query_async(connection).await
+        })
+        .await?;
+        seen += portion.len();
+        let last = portion.len() < max;
+        rows.extend(portion.into_iter().filter(|(row, score)| format!("{score:.0}") != from || row.as_slice() > name.as_bytes()));
+        if last {
+            break;
+        }
+    }
+    rows.truncate(max);
+    let place = |(name, score): &(Vec<u8>, f64)| format!("{score:.0}.{}", String::from_utf8_lossy(name));
+    let next = rows.last().filter(|_| rows.len() == max).map(place);
     let ids = rows.iter().map(|(raw, _)| name_of(raw)).collect::<Result<Vec<GroupId>, _>>()?;
     let texts = texts(lane, keys, &ids).await?;
     let groups = ids.into_iter().zip(texts).filter_map(|(id, text)| text.map(|text| (id, text))).collect();

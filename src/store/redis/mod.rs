@@ -77,27 +77,32 @@ impl RedisStore {
 
     async fn invoke(&self, lane: &Lane, script: &Composed, pool: &PoolId, call: &Call) -> Result<Outcome, StoreError> {
         let encoded = codec::encode(call);
-        let keys = self.keys(pool);
-        let mut command = evalsha(script, 6 + encoded.groups.len() + encoded.records.len());
-        for key in keys.fixed() {
-            command.arg(key);
-        }
-        for group in &encoded.groups {
-            command.arg(keys.group(*group));
-        }
-        for record in &encoded.records {
-            command.arg(keys.record(*record));
-        }
-        for arg in &encoded.args {
-            command.arg(arg.as_slice());
-        }
-        command.arg(keys.channel.as_bytes()).arg(encoded.texts.as_slice());
+        let command = command(script, &self.keys(pool), &encoded);
         let reply = run_script(lane, script, &command).await?;
         let Value::BulkString(raw) = reply else {
             return Err(StoreError::Protocol(format!("expected one string, got {reply:?}")));
         };
         codec::decode(&encoded, &Bytes::from(raw)).map_err(|error| StoreError::Protocol(error.to_string()))
     }
+}
+
+/// A call as one command.
+pub fn command(script: &Composed, keys: &PoolKeys, encoded: &codec::Encoded) -> Cmd {
+    let mut command = evalsha(script, 6 + encoded.groups.len() + encoded.records.len());
+    for key in keys.fixed() {
+        command.arg(key);
+    }
+    for group in &encoded.groups {
+        command.arg(keys.group(*group));
+    }
+    for record in &encoded.records {
+        command.arg(keys.record(*record));
+    }
+    for arg in &encoded.args {
+        command.arg(arg.as_slice());
+    }
+    command.arg(keys.channel.as_bytes()).arg(encoded.texts.as_slice());
+    command
 }
 
 /// `EVALSHA` with its key count.
@@ -178,20 +183,16 @@ impl Fault {
                 ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::ClusterDown) => {
                     StoreError::Unavailable(error.to_string())
                 }
+                _ if error.code() == Some("OOM") => StoreError::OutOfMemory(error.to_string()),
                 _ => StoreError::Refused(locate(&error.to_string())),
             },
         }
     }
 }
 
-/// True when a call can only give back, so that it may run while the server is out of memory.
-fn only_frees(call: &Call) -> bool {
-    call.ops.iter().all(|op| matches!(op, Op::Settle { .. } | Op::Touch { .. } | Op::Reset { .. }))
-}
-
 impl Store for RedisStore {
     fn apply<'a>(&'a self, pool: &'a PoolId, call: &'a Call) -> BoxFuture<'a, Result<Outcome, StoreError>> {
-        let script = if only_frees(call) { &self.scripts.apply_freeing } else { &self.scripts.apply };
+        let script = if call.ops.iter().all(Op::only_frees) { &self.scripts.apply_freeing } else { &self.scripts.apply };
         self.invoke(&self.hot, script, pool, call).boxed()
     }
 

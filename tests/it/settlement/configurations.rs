@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use quota_coordinator::{
-    coordinator::types::Reserve,
+    coordinator::types::{Reserve, Reset},
+    domain::Scope,
     store::{Store, redis::RedisStore},
 };
 
@@ -116,10 +117,18 @@ async fn an_override_acts_on_every_node_with_its_next_call_and_keeps_the_counter
     assert_eq!((figure.capacity, figure.used, figure.held, figure.over()), (1, 1, 3, 3));
     assert!(!other.tries(other.asks_anew(&costs)).await);
 
+    // Nor does a node that resets with an old version leave anything out.
+    capacity_is(&test.store, &test, "tpm", Some(50)).await;
+    let request =
+        Reset { pool: test.pool.clone(), limit: Some("tpm".into()), scope: Scope::default(), principal: "tester".into() };
+    assert_eq!(test.reset(request).await.unwrap(), 1);
+    assert_eq!(other.figures("tpm").await, (0, 0));
+    assert_eq!(capacity_is(&test.store, &test, "tpm", None).await, version + 3);
+
     // A node that comes later, and then nobody's override any more.
     let late = Node::without_sweeper(timed_store(shared().await), &pool_of(&test.pool, &text)).await;
     assert_eq!(late.figure("rpm").await.capacity, 1);
-    assert_eq!(capacity_is(&test.store, &test, "rpm", None).await, version + 2);
+    assert_eq!(capacity_is(&test.store, &test, "rpm", None).await, version + 4);
     assert_eq!((late.figure("rpm").await.capacity, test.figure("rpm").await.capacity), (2, 2));
     assert_eq!(test.figures("rpm").await, (1, 3));
 }
