@@ -78,7 +78,9 @@ async fn mixed_run(node: &Node, store: &dyn Store, connection: &mut MultiplexedC
 
 async fn ask<T: redis::FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&str]) -> T {
     let mut command = redis::cmd(words[0]);
-    words[1..].iter().for_each(|word| drop(command.arg(*word)));
+    for word in &words[1..] {
+        command.arg(*word);
+    }
     command.query_async(connection).await.unwrap()
 }
 
@@ -174,9 +176,8 @@ fn words(line: &str) -> Vec<String> {
 /// Keys that a command touches, by its words.
 fn touched(words: &[String]) -> &[String] {
     match words[0].to_ascii_uppercase().as_str() {
-        "TIME" => &[],
-        // A channel, not a key: everything else that these scripts call has one key, and that first.
-        "PUBLISH" | "SPUBLISH" => &[],
+        // A channel is no key; everything else that these scripts call has one key, and that first.
+        "TIME" | "PUBLISH" | "SPUBLISH" => &[],
         "GET" | "SET" | "DEL" | "HGET" | "HSET" | "HDEL" | "HKEYS" | "PEXPIRE" | "PEXPIREAT" | "XADD" | "ZADD" | "ZREM"
         | "ZRANGEBYSCORE" => &words[1..2],
         other => panic!("{other}: which of its words are keys?"),

@@ -97,8 +97,8 @@ async fn three_sweepers_write_each_change_of_status_once() {
     }
     let workspaces: Vec<String> = (0..20).map(|n| format!("w{n}")).collect();
     for workspace in &workspaces {
-        for at in 0..2 {
-            nodes[at].granted(asks(&id, &[("workspace", workspace)], &[])).await;
+        for node in &nodes[..2] {
+            node.granted(asks(&id, &[("workspace", workspace)], &[])).await;
         }
     }
     let mut connection = connection(shared().await).await;

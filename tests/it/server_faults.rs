@@ -194,8 +194,12 @@ async fn send(
     names.truncate(names.len() - leave_out_keys);
     let mut command = redis::cmd("EVAL");
     command.arg(script).arg(names.len());
-    names.iter().for_each(|name| drop(command.arg(name)));
-    args.iter().for_each(|arg| drop(command.arg(arg.as_slice())));
+    for name in names {
+        command.arg(name);
+    }
+    for arg in args {
+        command.arg(arg.as_slice());
+    }
     command.query_async(connection).await
 }
 

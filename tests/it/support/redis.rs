@@ -114,7 +114,7 @@ pub fn changes(events: &[serde_json::Value]) -> BTreeMap<String, Vec<(u64, u64)>
     let mut previous = "0".repeat(20);
     for (at, event) in events.iter().enumerate() {
         assert_eq!((event["seq"].as_u64(), event["prev"].as_str()), (Some(at as u64 + 1), Some(previous.as_str())), "{event}");
-        previous = event["id"].as_str().unwrap().to_owned();
+        event["id"].as_str().unwrap().clone_into(&mut previous);
         let name = format!("{}/{}", event["group"].as_str().unwrap(), event["number"]);
         let (from, to) = (event["from"].as_u64().unwrap(), event["to"].as_u64().unwrap());
         let own = all.entry(name).or_default();
