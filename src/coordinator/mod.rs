@@ -7,6 +7,7 @@ mod answers;
 pub mod catalogue;
 mod clock;
 mod denials;
+mod error;
 mod ids;
 mod lookups;
 mod meter;

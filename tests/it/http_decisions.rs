@@ -55,7 +55,7 @@ async fn a_check_says_what_a_reserve_would_and_takes_nothing() {
             assert_eq!(check["can_make_request"], can, "{check:#}");
             assert_eq!(check["violated"] == json!(["tokens-per-minute"]), !can, "{check:#}");
             let (wait, seconds) = (check["retry_after_ms"].as_u64(), check["wait_seconds"].as_u64());
-            assert_eq!(wait.filter(|ms| *ms > 0).is_some(), !can, "{check:#}");
+            assert_eq!(wait.is_some_and(|ms| ms > 0), !can, "{check:#}");
             assert_eq!(seconds.unwrap_or(0), wait.unwrap_or(0).div_ceil(1000), "{check:#}");
         }
     }

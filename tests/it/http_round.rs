@@ -172,8 +172,8 @@ async fn an_extend_prolongs_and_adds() {
 async fn open_reservations_are_listed_oldest_first() {
     let cluster = Cluster::of(&[OPEN, OPEN]).await;
     let mut ids = Vec::new();
-    for tokens in [1, 2, 3] {
-        ids.push(cluster.reserved(tokens as usize % 2, ask(tokens)).await);
+    for (node, tokens) in [(1, 1), (0, 2), (1, 3)] {
+        ids.push(cluster.reserved(node, ask(tokens)).await);
     }
     cluster.reserved(0, json!({"scope": {"workspace": "w2"}})).await;
     let of_w1 = cluster.get(1, &format!("{RESERVATIONS}?workspace_id=w1&limit=2")).await.ok();

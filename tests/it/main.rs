@@ -1,16 +1,23 @@
 //! Integration tests: one binary, real servers.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::default_trait_access,
+    clippy::unchecked_time_subtraction,
     reason = "a test that cannot go on panics; its clock, its tasks and its environment are the machine's own"
 )]
 
+mod architecture;
+mod cli;
+mod cli_dev;
 mod denial_cache;
 mod exact;
+mod http_auth;
+mod http_bad_input;
 mod http_decisions;
 mod http_round;
+mod http_shutdown;
 mod keys;
 mod lease_end;
 mod listing;

@@ -93,7 +93,7 @@ async fn by_a_clock_that_says(test: &Timed, catalogue: &Catalogue, about: u64, o
         match test.store.apply(&test.pool, &call).await.unwrap() {
             Outcome::Done(reply) => return (reply, retries),
             Outcome::RetryPeriod(header) => call.about_us = header.clock_us,
-            other => panic!("{other:?}"),
+            other @ Outcome::StaleConfig(..) => panic!("{other:?}"),
         }
     }
     panic!("asked for periods again and again");

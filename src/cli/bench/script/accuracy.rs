@@ -123,7 +123,7 @@ pub async fn run(redis: &PrivateRedis, table: &mut Table) -> Result<(), CliError
     table.row("16  granted ÷ exact log, worst trace", least, "", Target::AtLeast(0.96));
     table.row(
         "17  waits exact to the µs (denied just before, granted then)",
-        right as f64 / tried as f64,
+        right as f64 / f64::from(tried),
         "",
         Target::AtLeast(1.0),
     );
