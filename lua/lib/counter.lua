@@ -12,7 +12,8 @@ end
 -- Once per counter and call. `period` is needed for budgets whose period is over; without it such a
 -- counter stays in its old period, and the answer is false.
 local function refresh(group, p, now, period)
-  if group.fresh[p] then return true end
+  local at = ordinal(p)
+  if group.fresh[at] == FRESH then return true end
   local t = group.t
   local kind = t[p + FLAGS] % 4
   if kind == RATE then
@@ -21,7 +22,7 @@ local function refresh(group, p, now, period)
     if not period then return false end
     refresh_budget(t, p, period)
   end
-  group.fresh[p] = true
+  group.fresh[at] = FRESH
   return true
 end
 

@@ -23,17 +23,18 @@ local function refusal_exhausts(t, p, cost)
 end
 
 -- Re-evaluates the group's counters that were brought to the present. `refused` names (by base)
--- those that refused a small request. Calls change(p, from, to) for each new status; true if any.
-local function evaluate(group, refused, change)
-  local t, changed = group.t, false
+-- those that refused a small request. Returns what changed as a flat list (base, from, to …), or nil.
+local function evaluate(group, refused)
+  local t, changed = group.t, nil
   for i = 1, group.n do
     local p = HEAD_FIELDS + (i - 1) * COUNTER_FIELDS
-    if group.fresh[p] and not has(t[p + FLAGS], SHADOW) then
+    if group.fresh[i] == FRESH and not has(t[p + FLAGS], SHADOW) then
       local to = level(t, p, refused and refused[p])
       local from = t[p + STATUS]
       if to ~= from then
-        t[p + STATUS], changed = to, true
-        change(p, from, to)
+        t[p + STATUS], changed = to, changed or {}
+        local n = #changed
+        changed[n + 1], changed[n + 2], changed[n + 3] = p, from, to
       end
     end
   end

@@ -23,17 +23,21 @@ end
 
 -- Adds an event for each counter of the group whose status changed, and keeps the standing list.
 local function change_statuses(group, events)
+  local changed = evaluate(group, group.refused)
+  if not changed then return false end
   local t, scope = group.t, nil
   local name = string.sub(group.key, -GROUP_NAME_BYTES)
-  return evaluate(group, group.refused, function(p, from, to)
+  for i = 1, #changed, 3 do
+    local p, from, to = changed[i], changed[i + 1], changed[i + 2]
     local number = t[p + NUMBER]
-    local field = string.format('%s%.0f', name, number)
+    local field = name .. decimal(number)
     if to == NORMAL then redis.call('HDEL', KEYS[6], field) else redis.call('HSET', KEYS[6], field, to) end
     if not has(t[p + FLAGS], SILENT) then
       scope = scope or scope_of(group)
       add_event(events, now, group.cause or group.refused and 'reserve' or 'time', number, name, scope, from, to, t[p + TOTAL], t[p + HELD], t[p + CAPACITY])
     end
-  end)
+  end
+  return true
 end
 
 -- The pool's own status follows its pool-wide counters.
@@ -50,7 +54,7 @@ end
 local function schedule(group, name)
   local look = next_look(group)
   if look ~= 0 and group.t[2] == 0 then
-    redis.call('ZADD', KEYS[4], look, name)
+    redis.call('ZADD', KEYS[4], decimal(look), name)
     group.t[2] = look
   elseif look == 0 and group.looked then
     redis.call('ZREM', KEYS[4], name)
@@ -62,7 +66,7 @@ local function write_group(group)
   schedule(group, name)
   if group.n > 0 then
     local prolonged = save_group(group, now, group.created and text_of(group.index))
-    if prolonged then redis.call('ZADD', KEYS[5], prolonged, name) end
+    if prolonged then redis.call('ZADD', KEYS[5], decimal(prolonged), name) end
   else
     forget_standing(name)
   end
@@ -84,24 +88,28 @@ local function write_groups(events)
   return wrote
 end
 
+-- One SET for each record, one ZADD and one ZREM for all of them.
 local function write_records()
-  local wrote, add, remove = false, { 'ZADD', KEYS[3] }, { 'ZREM', KEYS[3] }
-  for index in pairs(written) do
-    local record = loaded[index]
-    if record.ttl then
-      redis.call('SET', record_key(index), record.raw, 'PX', ceil(record.ttl / 1000))
-    else
-      redis.call('SET', record_key(index), record.raw, 'KEEPTTL')
-    end
-    wrote = true
-    local name = string.sub(record_key(index), -GROUP_NAME_BYTES)
-    if closed[index] then
-      remove[#remove + 1] = name
-    elseif opened[index] then
-      add[#add + 1], add[#add + 2] = opened[index], name
+  local wrote, add, n_add, remove = false, { 'ZADD', KEYS[3] }, 2, { 'ZREM', KEYS[3] }
+  for index = 1, n_records do
+    local ttl = ttls[index]
+    if ttl then
+      local key = KEYS[FIXED_KEYS + n_groups + index]
+      if ttl == KEEP_TTL then
+        redis.call('SET', key, stored[index], 'KEEPTTL')
+      else
+        redis.call('SET', key, stored[index], 'PX', ttl)
+      end
+      wrote = true
+      if closed[index] then
+        remove[#remove + 1] = string.sub(key, -GROUP_NAME_BYTES)
+      elseif opened[index] then
+        add[n_add + 1], add[n_add + 2] = opened[index], string.sub(key, -GROUP_NAME_BYTES)
+        n_add = n_add + 2
+      end
     end
   end
-  if #add > 2 then redis.call(unpack(add)) end
+  if n_add > 2 then redis.call(unpack(add)) end
   if #remove > 2 then redis.call(unpack(remove)) end
   return wrote
 end

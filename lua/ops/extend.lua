@@ -88,6 +88,6 @@ local function extend(template, at)
     .. pack('B', n) .. pack('<' .. rep(HOLD, n), unpack(holds, 1, n * HOLD_FIELDS)) .. blob
   record.list = nil
   put_record(index, record, deadline - now + retention)
-  opened[index] = deadline
+  opened[index] = decimal(deadline)
   return grant(waits, template, deadline), at
 end

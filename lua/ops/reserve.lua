@@ -22,29 +22,41 @@ local function repetition(index, fingerprint)
   return with_record(REPLAY, record)
 end
 
+-- What all reserves of a call with the same lease have in common: deadline, lease bucket, header of the
+-- record, verdict.
+local terms_by_lease = {}
+
+local function terms_of(lease)
+  local terms = terms_by_lease[lease]
+  if not terms then
+    local deadline = now + lease
+    local bucket = lease_bucket(deadline, lease)
+    terms = { deadline = deadline, bucket = bucket, granted = pack('<Bd', GRANTED, deadline),
+      header = pack(RECORD, OPEN_STATE, 0, now, deadline, bucket, 0, NO_FINGERPRINT, NO_FINGERPRINT) }
+    terms_by_lease[lease] = terms
+  end
+  return terms
+end
+
 local function reserve(template, at)
-  local v = { unpack_struct('<I2dI2c0' .. template.costs, ARGV[5], at) }
+  local v = { unpack_struct(template.reserve, ARGV[5], at) }
   local index, lease, body = v[1], v[2], v[3]
   at = v[#v]
-  local again = repetition(index, string.sub(body, 1, 8))
-  if again then return again, at end
+  if stored_record(index) then return repetition(index, string.sub(body, 1, 8)), at end
   local denied, waits = decide(template, v, 4)
   if denied then
     note_refusal(template, v, 4, waits)
     return pack('B', DENIED) .. pack_waits(template, waits), at
   end
-  local deadline = now + lease
-  local bucket = lease_bucket(deadline, lease)
-  take_all(template, v, 4, true, bucket, lease + retention, 'reserve')
-  local raw = pack(RECORD, OPEN_STATE, 0, now, deadline, bucket, 0, NO_FINGERPRINT, NO_FINGERPRINT) .. body
-  put_record(index, { raw = raw, state = OPEN_STATE, flags = 0, since = now, deadline = deadline, bucket = bucket,
-    settled_at = 0, settlement = NO_FINGERPRINT, attempt = NO_FINGERPRINT }, lease + retention)
-  opened[index] = deadline
-  return grant(waits, template, deadline), at
+  local terms = terms_of(lease)
+  hold_all(template, v, 4, lease, terms.bucket)
+  store_record(index, terms.header .. body, lease + retention)
+  loaded[index], opened[index] = nil, decimal(terms.deadline)
+  return waits and grant(waits, template, terms.deadline) or terms.granted, at
 end
 
 local function check(template, at)
-  local v = { unpack_struct('<' .. template.costs, ARGV[5], at) }
+  local v = { unpack_struct(template.waits, ARGV[5], at) }
   local denied, waits = decide(template, v, 1)
   if denied then return pack('B', DENIED) .. pack_waits(template, waits), v[#v] end
   return grant(waits, template, 0), v[#v]

@@ -14,7 +14,7 @@ local function reset_counter(group, p)
   t[p + FLOOR] = now
   t[p + TOTAL], t[p + HELD], t[p + OPEN], t[p + OPEN_HELD], t[p + CHARGED] = 0, 0, 0, 0, 0
   if t[p + FLAGS] % 4 ~= BUDGET then t[p + LAST], t[p + EDGE] = 0, 0 end
-  group.fresh[p], group.dirty, group.cause = true, true, 'reset'
+  group.fresh[ordinal(p)], group.dirty, group.cause = FRESH, true, 'reset'
 end
 
 local function reset(at)
