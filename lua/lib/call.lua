@@ -239,7 +239,7 @@ local function groups_of(record, indexes)
   for i = 1, record.groups do
     local group = groups[indexes[i]]
     local from = record.groups_at + (i - 1) * GROUP_NAME_BYTES
-    if string.sub(group.key, -GROUP_NAME_BYTES) ~= string.sub(record.raw, from, from + GROUP_NAME_BYTES - 1) then return nil end
+    if group.name ~= string.sub(record.raw, from, from + GROUP_NAME_BYTES - 1) then return nil end
     list[i] = group
   end
   return list

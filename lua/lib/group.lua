@@ -14,7 +14,7 @@ local function load_group(key, index, pool_wide, need)
   end
   -- Every field that is ever set stands here, so that the table never grows.
   return { key = key, index = index, pool_wide = pool_wide, n = n, t = t or { 0, 0 }, created = not raw, need = need,
-    tails = {}, fresh = list_of(n), dirty = false, cause = false, refused = false, looked = false }
+    name = string.sub(key, -GROUP_NAME_BYTES), tails = {}, fresh = list_of(n), dirty = false, cause = false, refused = false, looked = false }
 end
 
 local function ordinal(p)

@@ -26,7 +26,7 @@ local function change_statuses(group, events)
   local changed = evaluate(group, group.refused)
   if not changed then return false end
   local t, scope = group.t, nil
-  local name = string.sub(group.key, -GROUP_NAME_BYTES)
+  local name = group.name
   for i = 1, #changed, 3 do
     local p, from, to = changed[i], changed[i + 1], changed[i + 2]
     local number = t[p + NUMBER]
@@ -62,7 +62,7 @@ local function schedule(group, name)
 end
 
 local function write_group(group)
-  local name = string.sub(group.key, -GROUP_NAME_BYTES)
+  local name = group.name
   schedule(group, name)
   if group.n > 0 then
     local prolonged = save_group(group, now, group.created and text_of(group.index))

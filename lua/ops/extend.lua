@@ -77,7 +77,7 @@ local function extend(template, at)
   end
 
   local names = {}
-  for i = 1, n_named do names[i] = string.sub(list[i].key, -GROUP_NAME_BYTES) end
+  for i = 1, n_named do names[i] = list[i].name end
   local raw, holds, old = record.raw, record.list, record.holds
   local blob = string.sub(raw, holds[#holds])
   holds[old * HOLD_FIELDS + 1] = nil
@@ -86,7 +86,7 @@ local function extend(template, at)
   local n = old + n_new
   record.raw = pack_header(record) .. pack(BODY, record.fingerprint, record.nonce, n_named) .. table.concat(names)
     .. pack('B', n) .. pack('<' .. rep(HOLD, n), unpack(holds, 1, n * HOLD_FIELDS)) .. blob
-  record.list = nil
+  record.list = false
   put_record(index, record, deadline - now + retention)
   opened[index] = decimal(deadline)
   return grant(waits, template, deadline), at

@@ -23,7 +23,7 @@ local function repetition(index, fingerprint)
 end
 
 -- What all reserves of a call with the same lease have in common: deadline, lease bucket, header of the
--- record, verdict.
+-- record, how long it is kept, verdict.
 local terms_by_lease = {}
 
 local function terms_of(lease)
@@ -31,7 +31,8 @@ local function terms_of(lease)
   if not terms then
     local deadline = now + lease
     local bucket = lease_bucket(deadline, lease)
-    terms = { deadline = deadline, bucket = bucket, granted = pack('<Bd', GRANTED, deadline),
+    terms = { deadline = deadline, ends = decimal(deadline), bucket = bucket, kept = decimal(ceil((lease + retention) / 1000)),
+      granted = pack('<Bd', GRANTED, deadline),
       header = pack(RECORD, OPEN_STATE, 0, now, deadline, bucket, 0, NO_FINGERPRINT, NO_FINGERPRINT) }
     terms_by_lease[lease] = terms
   end
@@ -50,8 +51,8 @@ local function reserve(template, at)
   end
   local terms = terms_of(lease)
   hold_all(template, v, 4, lease, terms.bucket)
-  store_record(index, terms.header .. body, lease + retention)
-  loaded[index], opened[index] = nil, decimal(terms.deadline)
+  stored[index], ttls[index], opened[index] = terms.header .. body, terms.kept, terms.ends
+  if loaded[index] == false then loaded[index] = nil end
   return waits and grant(waits, template, terms.deadline) or terms.granted, at
 end
 

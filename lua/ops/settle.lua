@@ -25,17 +25,19 @@ end
 
 local function settle_holds(record, list, how, costs)
   local still_held = record.state == OPEN_STATE
-  local holds = record.list
+  local holds, group, guess = record.list, nil, 1
   for i = 0, record.holds - 1 do
     local h = i * HOLD_FIELDS
     local number, flags, amount = holds[h + 1], holds[h + 2], holds[h + 6]
-    local group = list[holds[h + 3] + 1]
+    -- Holds stand in the order of their counters: each is looked for behind the one before.
+    if group ~= list[holds[h + 3] + 1] then group, guess = list[holds[h + 3] + 1], 1 end
     local since = holds[h + 5] > 0 and holds[h + 5] or record.since
     local cost = final_cost(how, flags, holds[h + 4], amount, costs)
-    local p = find_counter(group, number, 1)
+    local p = find_counter(group, number, guess)
+    guess = guess + 1
     local stood = false
     if p then
-      refresh(group, p, now, calendars and calendars[number])
+      if group.fresh[ordinal(p)] ~= FRESH then refresh(group, p, now, calendars and calendars[number]) end
       if cost > amount then group.need = max(group.need, lifetime(group.t, p, now)) end
       stood = settle_hold(group, p, now, since, amount, still_held and amount or 0, cost, record.bucket)
       group.dirty = true
