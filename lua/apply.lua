@@ -16,8 +16,9 @@ load_templates()
 local verdicts, at, n_ops, size = {}, 1, 0, #ARGV[5]
 while at <= size do
   local kind, low, high = string.byte(ARGV[5], at, at + 2)
-  local template = templates[low + high * 256]
+  local template = templates and templates[low + high * 256]
   local verdict
+  if kind > 2 and n_touched > 0 then settle_takes() end
   if kind == 1 then
     verdict, at = reserve(template, at + 3)
   elseif kind == 2 then
@@ -36,6 +37,8 @@ while at <= size do
   n_ops = n_ops + 1
   verdicts[n_ops] = verdict
 end
+
+settle_takes()
 
 -- == write ==
 local events = new_events(meta, stem)

@@ -15,7 +15,7 @@ use crate::{
 const CHUNK: usize = 256;
 
 pub async fn due(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, max: usize) -> Result<Due, StoreError> {
-    let mut command = evalsha(script, 2);
+    let mut command = evalsha(script, 2, 64);
     command.arg(&keys.open).arg(&keys.due).arg(max);
     let reply = run_script(lane, script, &command).await?;
     let (clock, leases, groups): (u64, Vec<Vec<u8>>, Vec<Vec<u8>>) =
@@ -102,7 +102,7 @@ pub async fn register(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, names
     if names.is_empty() {
         return Ok(());
     }
-    let mut command = evalsha(script, 1);
+    let mut command = evalsha(script, 1, 64);
     command.arg(&keys.names);
     for (number, name) in names {
         command.arg(*number).arg(name);
@@ -133,7 +133,7 @@ pub async fn set_override(
     field: &str,
     value: Option<&str>,
 ) -> Result<u64, StoreError> {
-    let mut command = evalsha(script, 2);
+    let mut command = evalsha(script, 2, 64);
     command.arg(&keys.meta).arg(&keys.overrides).arg(rand::random::<u32>().max(1)).arg(field).arg(value.unwrap_or_default());
     let reply = run_script(lane, script, &command).await?;
     redis::from_redis_value(reply).map_err(|error| StoreError::Protocol(error.to_string()))

@@ -88,15 +88,19 @@ impl RedisStore {
 
 /// A call as one command.
 pub fn command(script: &Composed, keys: &PoolKeys, encoded: &codec::Encoded) -> Cmd {
-    let mut command = evalsha(script, 6 + encoded.groups.len() + encoded.records.len());
+    let count = 6 + encoded.groups.len() + encoded.records.len();
+    let mut command = evalsha(script, count, encoded.args.iter().map(Vec::len).sum::<usize>() + encoded.texts.len());
     for key in keys.fixed() {
         command.arg(key);
     }
+    let mut name = String::with_capacity(128);
     for group in &encoded.groups {
-        command.arg(keys.group(*group));
+        keys.write_group(&mut name, *group);
+        command.arg(&name);
     }
     for record in &encoded.records {
-        command.arg(keys.record(*record));
+        keys.write_record(&mut name, *record);
+        command.arg(&name);
     }
     for arg in &encoded.args {
         command.arg(arg.as_slice());
@@ -105,9 +109,9 @@ pub fn command(script: &Composed, keys: &PoolKeys, encoded: &codec::Encoded) -> 
     command
 }
 
-/// `EVALSHA` with its key count.
-fn evalsha(script: &Composed, keys: usize) -> Cmd {
-    let mut command = Cmd::with_capacity(keys + 10, 512);
+/// `EVALSHA` with its key count, and room for arguments of so many bytes.
+fn evalsha(script: &Composed, keys: usize, bytes: usize) -> Cmd {
+    let mut command = Cmd::with_capacity(keys + 10, 256 + keys * 64 + bytes);
     command.arg("EVALSHA").arg(script.script.get_hash()).arg(keys);
     command
 }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, process::Stdio};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
+    task::JoinSet,
 };
 
 use crate::{
@@ -26,6 +27,8 @@ pub struct Server {
     pub process: Process,
     /// Killed when this is dropped.
     _child: Child,
+    /// Reads on what it says: a program whose standard error is closed may not survive its next word.
+    _listening: JoinSet<()>,
 }
 
 impl Server {
@@ -40,7 +43,9 @@ impl Server {
         while let Some(line) = lines.next_line().await? {
             let address = line.split(r#""address":""#).nth(1).and_then(|rest| rest.split('"').next());
             if let Some(address) = address.and_then(|address| address.parse().ok()) {
-                return Ok(Self { address, process: Process(pid), _child: child });
+                let mut listening = JoinSet::new();
+                listening.spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Ok(Self { address, process: Process(pid), _child: child, _listening: listening });
             }
             said.push_str(&line);
         }
