@@ -3,8 +3,6 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
-    clippy::default_trait_access,
-    clippy::unchecked_time_subtraction,
     reason = "a test that cannot go on panics; its clock, its tasks and its environment are the machine's own"
 )]
 
