@@ -174,8 +174,9 @@ fn words(line: &str) -> Vec<String> {
 /// Keys that a command touches, by its words.
 fn touched(words: &[String]) -> &[String] {
     match words[0].to_ascii_uppercase().as_str() {
-        // A channel is no key. Everything else that these scripts call has one key, and that first.
+        // A channel is no key. Everything but MGET that these scripts call has one key, and that first.
         "TIME" | "PUBLISH" | "SPUBLISH" => &[],
+        "MGET" => &words[1..],
         "GET" | "SET" | "DEL" | "HGET" | "HSET" | "HDEL" | "HKEYS" | "PEXPIRE" | "PEXPIREAT" | "XADD" | "ZADD" | "ZREM"
         | "ZRANGEBYSCORE" => &words[1..2],
         other => panic!("{other}: which of its words are keys?"),
