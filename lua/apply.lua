@@ -8,6 +8,7 @@
 -- == read ==
 if version ~= meta.version then return header(STALE_CONFIG) end
 if not reached then return header(RETRY_PERIOD) end
+if not texts_fit() then return redis.error_reply('ERR the arguments do not fit each other') end
 load_groups()
 load_templates()
 
@@ -15,8 +16,9 @@ load_templates()
 local verdicts, at, n_ops, size = {}, 1, 0, #ARGV[5]
 while at <= size do
   local kind, low, high = string.byte(ARGV[5], at, at + 2)
-  local template = templates[low + high * 256]
+  local template = templates and templates[low + high * 256]
   local verdict
+  if kind > 2 and n_touched > 0 then settle_takes() end
   if kind == 1 then
     verdict, at = reserve(template, at + 3)
   elseif kind == 2 then
@@ -35,6 +37,8 @@ while at <= size do
   n_ops = n_ops + 1
   verdicts[n_ops] = verdict
 end
+
+settle_takes()
 
 -- == write ==
 local events = new_events(meta, stem)

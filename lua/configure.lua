@@ -10,6 +10,9 @@
 local meta = load_meta(KEYS[1], tonumber(ARGV[1]))
 
 -- == write ==
+-- The first version is the epoch's own, so that after a loss of data no node takes the new overrides
+-- for those that it knows.
+if meta.version == 0 then meta.version = meta.epoch end
 if ARGV[3] == '' then redis.call('HDEL', KEYS[2], ARGV[2]) else redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) end
 meta.version, meta.operations = meta.version + 1, meta.operations + 1
 save_meta(KEYS[1], meta)

@@ -94,13 +94,12 @@ impl Node {
         registry.register(Box::new(StoreMetrics::new(coordinator.clone()))).map_err(|error| internal(&error))?;
         let parts = events::Parts {
             url: config.redis.url.expose().to_owned(),
-            store: store.clone(),
+            store,
             coordinator: coordinator.clone(),
             timing: events::Timing::default(),
         };
         let hub = events::start(parts, &tasks, &stop_tasks)?;
-        let live =
-            Live::new(hub, store, live_settings(config), TaskTracker::new(), &registry).map_err(|error| internal(&error))?;
+        let live = Live::new(hub, live_settings(config), TaskTracker::new(), &registry).map_err(|error| internal(&error))?;
         let settings = http_settings(config);
         let grace = settings.shutdown_grace;
         let state = HttpState::new(coordinator, &auth_settings(config), registry, settings)

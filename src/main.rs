@@ -8,6 +8,10 @@ use quota_coordinator::{
     config::Environment,
 };
 
+/// A request makes and drops some dozens of small values; under the system's allocator that took a fifth of a node's time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -26,7 +26,8 @@ local meta = load_meta(KEYS[1], epoch)
 local now = max(server_time(), meta.clock + 1)
 
 -- Not reached: a calendar that was sent has no period for now; what depends on it cannot be decided.
-local periods, calendars, reached = nil, nil, true
+local reached = true
+local periods, calendars
 do
   local list, at = {}, 1
   for i = 1, n_periods do
@@ -48,24 +49,39 @@ do
 end
 
 -- Groups by call index, and for each configured counter its group and base.
-local groups, slot_group, slot_base = {}, {}, {}
+local groups, slot_group, slot_base
+-- Units that reserves of this call have taken and that are not in the counters yet (see `take_all`), by
+-- slot; the slots where there are any.
+local taken, touched, n_touched = nil, {}, 0
+
+-- The format of so many counters in ARGV[2]; most groups of a call have the same.
+local specs_formats = {}
+
+local function specs_format(count)
+  local format = specs_formats[count]
+  if not format then
+    format = '<' .. rep('I6BI2I4dB', count)
+    specs_formats[count] = format
+  end
+  return format
+end
 
 local function load_groups()
   local heads = { unpack_struct('<' .. rep('BBd', n_groups), ARGV[2]) }
-  local at, index = heads[#heads], 0
+  local at, index, total = heads[#heads], 0, 0
+  for g = 1, n_groups do total = total + heads[g * 3 - 1] end
+  groups, slot_group, slot_base, taken = list_of(n_groups), list_of(total), list_of(total), list_of(total)
   for g = 1, n_groups do
-    local pool_wide, count, keep = heads[g * 3 - 2], heads[g * 3 - 1], heads[g * 3]
-    local group = load_group(KEYS[FIXED_KEYS + g], pool_wide == 1)
-    group.need, group.index = keep, g
+    local count = heads[g * 3 - 1]
+    local group = load_group(KEYS[FIXED_KEYS + g], g, heads[g * 3 - 2] == 1, heads[g * 3])
     groups[g] = group
     if count > 0 then
       local t = group.t
-      local specs = { unpack_struct('<' .. rep('I6BI2I4dB', count), ARGV[2], at) }
+      local specs = { unpack_struct(specs_format(count), ARGV[2], at) }
       at = specs[#specs]
-      for i = 1, count do
-        local s = (i - 1) * 6
+      for s = 0, (count - 1) * 6, 6 do
         local number, period = specs[s + 1], specs[s + 6]
-        local p = find_counter(group, number, i)
+        local p = find_counter(group, number, s / 6 + 1)
           or add_counter(group, number, specs[s + 2], specs[s + 3], specs[s + 4], specs[s + 5], now)
         t[p + FLAGS], t[p + WARNING], t[p + CAPACITY] = specs[s + 2], specs[s + 3], specs[s + 5]
         refresh(group, p, now, periods[period])
@@ -76,45 +92,60 @@ local function load_groups()
   end
 end
 
--- Templates: n items, their counters' groups and bases, their ceilings, the format of their costs.
-local templates = {}
+-- Templates: n items, as one flat list of slot (its group and base are in `slot_group` and
+-- `slot_base`) and ceiling; and the formats of what operations say and are answered of them.
+local templates
 
 local function load_templates()
   if n_templates == 0 then return end
   local counts = { string.byte(ARGV[3], 1, n_templates) }
   local at = n_templates + 1
+  templates = counts
   for i = 1, n_templates do
     local n = counts[i]
-    local raw = { unpack_struct('<' .. rep('I2d', n), ARGV[3], at) }
-    at = raw[#raw]
-    local template = { n = n, group = {}, base = {}, ceiling = {}, shadow = {}, costs = rep('d', n) }
-    for k = 1, n do
-      local slot = raw[k * 2 - 1]
-      local group, p = slot_group[slot], slot_base[slot]
-      template.group[k], template.base[k], template.ceiling[k] = group, p, raw[k * 2]
-      template.shadow[k] = has(group.t[p + FLAGS], SHADOW)
-    end
-    templates[i] = template
+    local items = { unpack_struct('<' .. rep('I2d', n), ARGV[3], at) }
+    at = items[#items]
+    local costs = rep('d', n)
+    templates[i] = { n = n, items = items, costs = costs, waits = '<' .. costs, reserve = '<I2dI2c0' .. costs }
   end
+end
+
+-- Writes what was taken into the counters. Must come before anything else looks at them.
+local pending_lease, pending_bucket, pending_need
+
+local function settle_takes()
+  for i = 1, n_touched do
+    local slot = touched[i]
+    local group, amount = slot_group[slot], taken[slot]
+    take(group, slot_base[slot], now, amount, amount, pending_bucket)
+    taken[slot] = 0
+    group.dirty, group.cause = true, 'reserve'
+    if pending_need > group.need then group.need = pending_need end
+  end
+  n_touched = 0
 end
 
 -- Can these costs (v[first] …) be granted now? Returns denied?, and waits (a list of µs, 0 = no
 -- obstacle, -1 = never) when any limit is in the way, shadow limits included.
 local function decide(template, v, first)
-  local denied, waits = false, nil
+  local denied, waits, items = false, nil, template.items
   for k = 1, template.n do
     local cost = v[first + k - 1]
     if cost ~= 0 then
-      local total = template.group[k].t[template.base[k] + TOTAL] + cost
-      if total > template.ceiling[k] then
+      local slot = items[k * 2 - 1]
+      local t, p = slot_group[slot].t, slot_base[slot]
+      local total = t[p + TOTAL] + taken[slot] + cost
+      if total > items[k * 2] then
         waits = waits or {}
-        if not template.shadow[k] or total > MOST then denied = true end
+        if not has(t[p + FLAGS], SHADOW) or total > MOST then denied = true end
       end
     end
   end
   if waits then
+    settle_takes()
     for k = 1, template.n do
-      waits[k] = wait_for(template.group[k], template.base[k], now, v[first + k - 1], template.ceiling[k])
+      local slot = items[k * 2 - 1]
+      waits[k] = wait_for(slot_group[slot], slot_base[slot], now, v[first + k - 1], items[k * 2])
     end
   end
   return denied, waits
@@ -123,7 +154,8 @@ end
 -- A small request that was refused exhausts the counter that refused it.
 local function note_refusal(template, v, first, waits)
   for k = 1, template.n do
-    local group, p = template.group[k], template.base[k]
+    local slot = template.items[k * 2 - 1]
+    local group, p = slot_group[slot], slot_base[slot]
     if waits[k] ~= 0 and refusal_exhausts(group.t, p, v[first + k - 1]) then
       group.refused = group.refused or {}
       group.refused[p] = true
@@ -132,38 +164,70 @@ local function note_refusal(template, v, first, waits)
 end
 
 local function pack_waits(template, waits)
-  return pack('<' .. template.costs, unpack(waits, 1, template.n))
+  return pack(template.waits, unpack(waits, 1, template.n))
 end
 
--- Takes these costs from every counter of the template.
+-- Takes and holds these costs. Reserves with the same lease are of the same kind and of the same
+-- instant, so their units are only added up, and reach the counters together: most of a reserve's time
+-- would go there.
+local function hold_all(template, v, first, lease, bucket)
+  if lease ~= pending_lease then
+    settle_takes()
+    pending_lease, pending_bucket, pending_need = lease, bucket, lease + retention
+  end
+  local items = template.items
+  for k = 1, template.n do
+    local slot, cost = items[k * 2 - 1], v[first + k - 1]
+    local before = taken[slot]
+    if before == 0 then
+      n_touched = n_touched + 1
+      touched[n_touched] = slot
+    end
+    taken[slot] = before + cost
+  end
+end
+
+-- Takes these costs from every counter of the template, `hold` or not.
 local function take_all(template, v, first, hold, bucket, need, cause)
   for k = 1, template.n do
-    local group, cost = template.group[k], v[first + k - 1]
-    take(group, template.base[k], now, cost, hold and cost or 0, bucket)
+    local slot, cost = template.items[k * 2 - 1], v[first + k - 1]
+    local group = slot_group[slot]
+    take(group, slot_base[slot], now, cost, hold and cost or 0, bucket)
     group.dirty, group.cause = true, cause
     if need > group.need then group.need = need end
   end
 end
 
--- Records by call index; `loaded` keeps them for later operations of the same call.
-local loaded, written, opened, closed = {}, {}, {}, {}
+-- Records by call index: their bytes as they are stored or will be (false = absent), read all at once
+-- when the first is asked for; those that were looked into; and what is to be written.
+local KEEP_TTL = 'keep'
+local n_records = #KEYS - FIXED_KEYS - n_groups
+local stored, loaded, ttls, opened, closed = nil, {}, {}, {}, {}
 
-local function record_key(index)
-  return KEYS[FIXED_KEYS + n_groups + index]
+local function stored_record(index)
+  stored = stored or redis.call('MGET', unpack(KEYS, FIXED_KEYS + n_groups + 1))
+  return stored[index]
 end
 
 local function get_record(index)
   local record = loaded[index]
   if record == nil then
-    local raw = redis.call('GET', record_key(index))
+    local raw = stored_record(index)
     record = raw and record_header(raw) or false
     loaded[index] = record
   end
   return record
 end
 
+-- Has bytes written. `ttl` in µs; without it the record keeps what it has.
+local function store_record(index, raw, ttl)
+  stored[index] = raw
+  if ttl then ttls[index] = decimal(ceil(ttl / 1000)) elseif not ttls[index] then ttls[index] = KEEP_TTL end
+end
+
 local function put_record(index, record, ttl)
-  record.ttl, loaded[index], written[index] = ttl or record.ttl, record, true
+  loaded[index] = record
+  store_record(index, record.raw, ttl)
 end
 
 local function with_record(verdict, record)
@@ -177,7 +241,7 @@ local function groups_of(record, indexes)
   for i = 1, record.groups do
     local group = groups[indexes[i]]
     local from = record.groups_at + (i - 1) * GROUP_NAME_BYTES
-    if string.sub(group.key, -GROUP_NAME_BYTES) ~= string.sub(record.raw, from, from + GROUP_NAME_BYTES - 1) then return nil end
+    if group.name ~= string.sub(record.raw, from, from + GROUP_NAME_BYTES - 1) then return nil end
     list[i] = group
   end
   return list

@@ -9,7 +9,8 @@ end
 -- Once per counter and call. `period` is { start, end } of a budget's present period. A caller whose
 -- configuration does not know the limit any more has none: the counter is then empty from its end on.
 local function refresh(group, p, now, period)
-  if group.fresh[p] then return true end
+  local at = ordinal(p)
+  if group.fresh[at] == FRESH then return true end
   local t = group.t
   local kind = t[p + FLAGS] % 4
   if kind == RATE then
@@ -23,7 +24,7 @@ local function refresh(group, p, now, period)
       return false
     end
   end
-  group.fresh[p] = true
+  group.fresh[at] = FRESH
   return true
 end
 

@@ -2,18 +2,23 @@
 -- fields and the rule for its TTL. Needs: layout.
 --
 -- In memory a group is { key, t = head and counters as one flat list, n = counters, tails, … }; a
--- counter is named by its base `p`: its fields are t[p + NUMBER] … t[p + CHARGED].
+-- counter is named by its base `p`: its fields are t[p + NUMBER] … t[p + CHARGED]. `fresh` says which
+-- were brought to the present in this call, by the ordinal of the counter.
 
-local function load_group(key, pool_wide)
+local function load_group(key, index, pool_wide, need)
   local raw = redis.call('HGET', key, 'h')
-  local group = { key = key, tails = {}, pool_wide = pool_wide, fresh = {}, need = 0 }
+  local n, t = 0, nil
   if raw then
-    local n = (#raw - HEAD_BYTES) / COUNTER_BYTES
-    group.t, group.n = { unpack_struct('<' .. HEAD .. rep(COUNTER, n), raw) }, n
-  else
-    group.t, group.n, group.created = { 0, 0 }, 0, true
+    n = (#raw - HEAD_BYTES) / COUNTER_BYTES
+    t = { unpack_struct(group_format(n), raw) }
   end
-  return group
+  -- Every field that is ever set stands here, so that the table never grows.
+  return { key = key, index = index, pool_wide = pool_wide, n = n, t = t or { 0, 0 }, created = not raw, need = need,
+    name = string.sub(key, -GROUP_NAME_BYTES), tails = {}, fresh = list_of(n), dirty = false, cause = false, refused = false, looked = false }
+end
+
+local function ordinal(p)
+  return (p - HEAD_FIELDS) / COUNTER_FIELDS + 1
 end
 
 -- Base of the counter with that number, or nil. `guess` is tried first.
@@ -45,7 +50,7 @@ local function tail_of(group, p)
   local number = group.t[p + NUMBER]
   local tail = group.tails[number]
   if not tail then
-    local raw = group.t[p + EDGE] > 0 and redis.call('HGET', group.key, string.format('%d', number))
+    local raw = group.t[p + EDGE] > 0 and redis.call('HGET', group.key, decimal(number))
     if raw then
       tail = { unpack_struct('<' .. rep('d', #raw / 8), raw) }
       tail.last = #raw / 8
@@ -77,22 +82,27 @@ end
 local function save_group(group, now, text)
   local t = group.t
   local prolonged = expiry(group, now)
-  local args = { 'HSET', group.key, 'h', pack('<' .. HEAD .. rep(COUNTER, group.n), unpack(t, 1, HEAD_FIELDS + group.n * COUNTER_FIELDS)) }
-  if group.created then
-    args[#args + 1], args[#args + 2] = 't', text
-  end
-  for number, tail in pairs(group.tails) do
-    if tail.dirty then
-      local field = string.format('%d', number)
-      if tail.first > tail.last then
-        redis.call('HDEL', group.key, field)
-      else
-        args[#args + 1] = field
-        args[#args + 1] = pack('<' .. rep('d', tail.last - tail.first + 1), unpack(tail, tail.first, tail.last))
+  local head = pack(group_format(group.n), unpack(t, 1, HEAD_FIELDS + group.n * COUNTER_FIELDS))
+  if not group.created and next(group.tails) == nil then
+    redis.call('HSET', group.key, 'h', head)
+  else
+    local args = { 'HSET', group.key, 'h', head }
+    if group.created then
+      args[#args + 1], args[#args + 2] = 't', text
+    end
+    for number, tail in pairs(group.tails) do
+      if tail.dirty then
+        local field = decimal(number)
+        if tail.first > tail.last then
+          redis.call('HDEL', group.key, field)
+        else
+          args[#args + 1] = field
+          args[#args + 1] = pack('<' .. rep('d', tail.last - tail.first + 1), unpack(tail, tail.first, tail.last))
+        end
       end
     end
+    redis.call(unpack(args))
   end
-  redis.call(unpack(args))
-  if prolonged then redis.call('PEXPIREAT', group.key, ceil(prolonged / 1000)) end
+  if prolonged then redis.call('PEXPIREAT', group.key, decimal(ceil(prolonged / 1000))) end
   return prolonged
 end

@@ -1,6 +1,9 @@
 -- Packed layout: every format string and every offset. Twin: src/store/codec.rs. Needs: nothing.
 --
 -- All numbers are whole and below 2^53; instants are µs since 1970.
+--
+-- A declaration of names in capitals with plain values costs nothing: the composer writes the values
+-- in the place of the names (a local that a function captures costs time whenever the script runs).
 
 local pack, unpack_struct, rep = struct.pack, struct.unpack, string.rep
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
@@ -11,7 +14,7 @@ local MOST = 9007199254740991
 
 -- Pool meta (string): clock, operations, config version, epoch, seq, pool status, last event id.
 local META = '<dddddBc20'
-local NO_EVENT = rep('0', 20)
+local NO_EVENT = '00000000000000000000'
 
 -- Group head (hash field 'h'): expiry of the key, next scheduled look (0 = none), then counters.
 local HEAD = 'dd'
@@ -36,8 +39,12 @@ local TOTAL, HELD, OPEN, OPEN_HELD, LAST, EDGE, CHARGED = 8, 9, 10, 11, 12, 13, 
 local RATE, BUDGET, CONCURRENCY = 0, 1, 2
 local SHADOW, SILENT = 4, 8
 
--- Segments of a counter (hash field = decimal number): instant, amount, held part; oldest first.
-local SEGMENT_BYTES, SEGMENT_FIELDS = 24, 3
+-- Marks a counter of a group that was brought to the present in this call.
+local FRESH = 1
+
+-- Segments of a counter (hash field = decimal number): three doubles each, oldest first: instant,
+-- amount, held part.
+local SEGMENT_FIELDS = 3
 
 -- Record of a reservation (string): state, flags, since, deadline, lease bucket, settled at,
 -- fingerprint of the settlement, id of the last extension; then the body as the node made it.
@@ -49,13 +56,44 @@ local BODY_BYTES, GROUP_NAME_BYTES = 13, 22
 -- One hold: number, flags, index of its group (from 0), unit, since (0 = the record's), amount. What
 -- came back when the lease ended keeps its amount under GIVEN_BACK: a late commit may still charge it.
 local HOLD = 'I6BBI6dd'
-local HOLD_BYTES, HOLD_FIELDS = 30, 6
+local HOLD_FIELDS = 6
 local SETTLE_ADMITTED, REFUND_ON_LEASE_END, HOLDS_LEASE, SKIPPED, GIVEN_BACK = 1, 2, 4, 8, 16
 local MOST_HOLDS = 255
 
 local OPEN_STATE, COMMITTED, RELEASED, EXPIRED, VOID, RECORDED = 1, 2, 3, 4, 5, 6
 local LATE, ESTIMATED = 1, 2
-local NO_FINGERPRINT = rep('\0', 8)
+local NO_FINGERPRINT = '\0\0\0\0\0\0\0\0'
+
+-- Numbers as arguments of commands: given as they are, the server would print each with the slow
+-- exact conversion of doubles. Most calls name few different ones.
+local decimals = {}
+
+local function decimal(number)
+  local text = decimals[number]
+  if not text then
+    text = string.format('%d', number)
+    decimals[number] = text
+  end
+  return text
+end
+
+-- A list of so many fields, made at once: a list that grows is copied at each power of two, and most
+-- lists here are short. The fields are zero.
+local function list_of(n)
+  return { string.byte(rep('\0', n), 1, n) }
+end
+
+-- The format of a group with so many counters; calls name many groups of the same kind.
+local group_formats = {}
+
+local function group_format(n)
+  local format = group_formats[n]
+  if not format then
+    format = '<' .. HEAD .. rep(COUNTER, n)
+    group_formats[n] = format
+  end
+  return format
+end
 
 -- True when a bit (a power of two) is set.
 local function has(flags, bit)

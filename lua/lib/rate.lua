@@ -51,8 +51,9 @@ local function cut_rate(group, p, now)
 end
 
 local function take_rate(group, p, now, amount, held)
-  cut_rate(group, p, now)
   local t = group.t
+  -- What was taken earlier in the same call is of the same instant: nothing is due.
+  if t[p + LAST] ~= now then cut_rate(group, p, now) end
   t[p + TOTAL], t[p + HELD] = t[p + TOTAL] + amount, t[p + HELD] + held
   t[p + OPEN], t[p + OPEN_HELD] = t[p + OPEN] + amount, t[p + OPEN_HELD] + held
   t[p + LAST], t[p + CHARGED] = now, (t[p + CHARGED] + amount) % (MOST + 1)

@@ -10,7 +10,7 @@ end
 -- How many counters; for each total, held, instant at which it is whole, charged, status.
 local function figures()
   local n = #slot_base
-  local list = {}
+  local list = list_of(n * 5)
   for i = 1, n do
     local t, p, f = slot_group[i].t, slot_base[i], (i - 1) * 5
     list[f + 1], list[f + 2], list[f + 3] = t[p + TOTAL], t[p + HELD], whole_at(t, p)

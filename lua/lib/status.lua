@@ -4,16 +4,16 @@
 local NORMAL, WARNED, EXHAUSTED = 0, 1, 2
 local POOL_NORMAL, POOL_WARNING, POOL_RATE_LIMITED, POOL_QUOTA_EXCEEDED = 0, 1, 3, 4
 
--- Leaving takes five points less than entering, so that a counter that hovers does not flicker.
--- Concurrency leaves `exhausted` as soon as one unit is free. A limit that became a shadow stands in
--- no status any more.
+-- Leaving takes five points less than entering, so that a counter that hovers does not flicker; an
+-- empty one leaves in any case. Concurrency leaves `exhausted` as soon as one unit is free. A limit
+-- that became a shadow stands in no status any more.
 local function level(t, p, refused)
   if has(t[p + FLAGS], SHADOW) then return NORMAL end
   local total, capacity, status = t[p + TOTAL], t[p + CAPACITY], t[p + STATUS]
   if total >= capacity or refused then return EXHAUSTED end
   if status == EXHAUSTED and t[p + FLAGS] % 4 ~= CONCURRENCY and total * 100 >= capacity * 95 then return EXHAUSTED end
   if total * 1000 >= capacity * t[p + WARNING] then return WARNED end
-  if status ~= NORMAL and total * 1000 >= capacity * (t[p + WARNING] - 50) then return WARNED end
+  if status ~= NORMAL and total > 0 and total * 1000 >= capacity * (t[p + WARNING] - 50) then return WARNED end
   return NORMAL
 end
 
@@ -26,17 +26,18 @@ local function refusal_exhausts(t, p, cost)
 end
 
 -- Re-evaluates the group's counters that were brought to the present. `refused` names (by base)
--- those that refused a small request. Calls change(p, from, to) for each new status; true if any.
-local function evaluate(group, refused, change)
-  local t, changed = group.t, false
+-- those that refused a small request. Returns what changed as a flat list (base, from, to …), or nil.
+local function evaluate(group, refused)
+  local t, changed = group.t, nil
   for i = 1, group.n do
     local p = HEAD_FIELDS + (i - 1) * COUNTER_FIELDS
-    if group.fresh[p] then
+    if group.fresh[i] == FRESH then
       local to = level(t, p, refused and refused[p])
       local from = t[p + STATUS]
       if to ~= from then
-        t[p + STATUS], changed = to, true
-        change(p, from, to)
+        t[p + STATUS], changed = to, changed or {}
+        local n = #changed
+        changed[n + 1], changed[n + 2], changed[n + 3] = p, from, to
       end
     end
   end

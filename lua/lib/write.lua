@@ -1,5 +1,16 @@
 -- What a call writes, in order: groups, records, indexes. Needs: call, status, event.
 
+-- Is there a text for each group? To be asked before anything is written.
+local function texts_fit()
+  local texts, at = ARGV[7] or '', 1
+  for _ = 1, n_groups do
+    local low, high = string.byte(texts, at, at + 1)
+    if not high then return false end
+    at = at + 2 + low + high * 256
+  end
+  return at == #texts + 1
+end
+
 -- Canonical text of the group with that call index.
 local function text_of(index)
   local at, text = 1, ''
@@ -19,7 +30,7 @@ local function stand(field, status)
   if status == NORMAL then
     redis.call('HDEL', KEYS[6], field)
   else
-    redis.call('HSET', KEYS[6], field, string.format('%d %.0f', status, now))
+    redis.call('HSET', KEYS[6], field, string.format('%d %d', status, now))
   end
 end
 
@@ -33,17 +44,21 @@ end
 
 -- Adds an event for each counter of the group whose status changed, and keeps the standing list.
 local function change_statuses(group, events)
+  local changed = evaluate(group, group.refused)
+  if not changed then return false end
   local t, scope = group.t, nil
-  local name = string.sub(group.key, -GROUP_NAME_BYTES)
-  return evaluate(group, group.refused, function(p, from, to)
+  local name = group.name
+  for i = 1, #changed, 3 do
+    local p, from, to = changed[i], changed[i + 1], changed[i + 2]
     local number = t[p + NUMBER]
-    local field = string.format('%s%.0f', name, number)
+    local field = name .. decimal(number)
     stand(field, to)
     if not has(t[p + FLAGS], SILENT) then
       scope = scope or scope_of(group)
       add_event(events, now, group.cause or group.refused and 'reserve' or 'time', number, name, scope, from, to, t[p + TOTAL], t[p + HELD], t[p + CAPACITY])
     end
-  end)
+  end
+  return true
 end
 
 -- The pool's own status follows its pool-wide counters.
@@ -62,7 +77,7 @@ end
 local function schedule(group, name)
   local look = next_look(group)
   if look ~= 0 and (group.t[2] == 0 or look < group.t[2]) then
-    redis.call('ZADD', KEYS[4], look, name)
+    redis.call('ZADD', KEYS[4], decimal(look), name)
     group.t[2] = look
   elseif look == 0 and group.looked then
     redis.call('ZREM', KEYS[4], name)
@@ -70,11 +85,11 @@ local function schedule(group, name)
 end
 
 local function write_group(group)
-  local name = string.sub(group.key, -GROUP_NAME_BYTES)
+  local name = group.name
   schedule(group, name)
   if group.n > 0 then
     local prolonged = save_group(group, now, group.created and text_of(group.index))
-    if prolonged then redis.call('ZADD', KEYS[5], prolonged, name) end
+    if prolonged then redis.call('ZADD', KEYS[5], decimal(prolonged), name) end
   else
     forget_standing(name)
   end
@@ -96,24 +111,29 @@ local function write_groups(events)
   return wrote
 end
 
+-- One SET for each record, one ZADD and one ZREM for all of them.
 local function write_records()
-  local wrote, add, remove = false, { 'ZADD', KEYS[3] }, { 'ZREM', KEYS[3] }
-  for index in pairs(written) do
-    local record = loaded[index]
-    if record.ttl then
-      redis.call('SET', record_key(index), record.raw, 'PX', ceil(record.ttl / 1000))
-    else
-      redis.call('SET', record_key(index), record.raw, 'KEEPTTL')
+  local wrote, add, n_add, remove = false, { 'ZADD', KEYS[3] }, 2, { 'ZREM', KEYS[3] }
+  for index = 1, n_records do
+    local ttl = ttls[index]
+    if ttl then
+      local key = KEYS[FIXED_KEYS + n_groups + index]
+      if ttl == KEEP_TTL then
+        redis.call('SET', key, stored[index], 'KEEPTTL')
+      else
+        redis.call('SET', key, stored[index], 'PX', ttl)
+      end
+      wrote = true
     end
-    wrote = true
-  end
-  for index in pairs(closed) do remove[#remove + 1] = string.sub(record_key(index), -GROUP_NAME_BYTES) end
-  for index, deadline in pairs(opened) do
-    if not closed[index] then
-      add[#add + 1], add[#add + 2] = deadline, string.sub(record_key(index), -GROUP_NAME_BYTES)
+    -- An entry of the index may have to go although its record is not there to be written.
+    if closed[index] then
+      remove[#remove + 1] = string.sub(KEYS[FIXED_KEYS + n_groups + index], -GROUP_NAME_BYTES)
+    elseif opened[index] then
+      add[n_add + 1], add[n_add + 2] = opened[index], string.sub(KEYS[FIXED_KEYS + n_groups + index], -GROUP_NAME_BYTES)
+      n_add = n_add + 2
     end
   end
-  if #add > 2 then redis.call(unpack(add)) end
+  if n_add > 2 then redis.call(unpack(add)) end
   if #remove > 2 then redis.call(unpack(remove)) end
   return wrote
 end

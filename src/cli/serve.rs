@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CliError, ConfigArgs};
 use crate::{
@@ -31,21 +31,38 @@ pub(super) async fn run(args: ServeArgs, env: &Environment) -> Result<(), CliErr
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let mut node = Node::start(&config, args.wait).await?;
+    let mut stop = StopSignal::listen()?;
+    let mut node = tokio::select! {
+        started = Node::start(&config, args.wait) => started?,
+        () = stop.received() => return Ok(()),
+    };
     tokio::select! {
-        stopped = stop_signal() => stopped?,
+        () = stop.received() => {}
         error = node.failed() => return Err(CliError::Internal(format!("the server failed: {error}"))),
     }
     node.stop().await;
     Ok(())
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-pub(super) async fn stop_signal() -> Result<(), CliError> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
+/// SIGTERM or Ctrl-C, listened for before anything answers: a signal that nobody listens for ends the process on the
+/// spot, with whatever is in flight.
+pub(super) struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    /// Begins to listen.
+    pub(super) fn listen() -> Result<Self, CliError> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them.
+    pub(super) async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use super::{
     catalogue::{Catalogue, Prepared},
     denials::LocalDenial,
     queue::Answered,
-    reservations,
     types::{Authority, CoordinatorError, Decision, Denial, DenialReason, Grant, Obstacles, Outcome, Verdict},
 };
 use crate::{
@@ -50,7 +49,7 @@ pub fn decision(
     prepared: &Prepared,
     answered: Answered,
     grant: impl FnOnce(u64) -> Grant,
-    id_of: impl FnOnce(&Record) -> String,
+    earlier: impl FnOnce(&Record, u64) -> Grant,
 ) -> Result<Decision, CoordinatorError> {
     let header = answered.header;
     let (outcome, obstacles) = match answered.answer {
@@ -59,9 +58,7 @@ pub fn decision(
             let obstacles = obstacles(catalogue, prepared, &waits);
             (Outcome::Denied(enforced(&obstacles, &waits)), obstacles)
         }
-        Answer::Replay(record) => {
-            (Outcome::Granted(reservations::replay(catalogue, id_of(&record), &record, header.clock_us)), Obstacles::default())
-        }
+        Answer::Replay(record) => (Outcome::Granted(earlier(&record, header.clock_us)), Obstacles::default()),
         Answer::Mismatch => return Err(CoordinatorError::IdempotencyMismatch),
         Answer::Voided => return Err(CoordinatorError::AlreadyReleased),
         other => return Err(unexpected(&other)),

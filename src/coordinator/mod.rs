@@ -7,10 +7,12 @@ mod answers;
 pub mod catalogue;
 mod clock;
 mod denials;
+mod error;
 mod ids;
 mod lookups;
 mod meter;
 pub mod notifications;
+mod once;
 mod queue;
 mod reads;
 mod reservations;
@@ -29,7 +31,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use types::{Ask, CoordinatorError, Decision, Grant, Record, Recorded, ReservationState, Reserve, Reset, Verdict};
 
 use crate::{
-    domain::{Pool, PoolId, Scope},
+    domain::{GroupId, Number, Pool, PoolId, Scope},
     store::{
         Store, StoreError,
         call::{GroupRef, Op},
@@ -117,7 +119,7 @@ impl Coordinator {
         let queue = self.queue(&request.ask.pool)?;
         let scope = scope_of(&request.ask)?;
         let identity = reservations::Identity::of(&request, &scope);
-        let blob = reservations::blob(&scope, &request.metadata, &request.principal);
+        let blob = reservations::blob(&scope, &request.metadata, &request.principal, request.ask.priority);
         for _ in 0..RENEWALS {
             let catalogue = queue.catalogue.load_full();
             let prepared = prepare(&catalogue, &request.ask, &scope, true)?;
@@ -144,8 +146,9 @@ impl Coordinator {
                 state: ReservationState::Open,
                 replayed: false,
             };
-            return answers::decision(&catalogue, &prepared, answered, grant, |record| {
-                reservations::id_of(queue.id(), identity.record, record)
+            return answers::decision(&catalogue, &prepared, answered, grant, |record, clock_us| {
+                let id = reservations::id_of(queue.id(), identity.record, record);
+                reservations::earlier(&catalogue, id, record, clock_us, request.idempotency_key.is_some())
             });
         }
         Err(unsettled())
@@ -203,13 +206,7 @@ impl Coordinator {
         }
         let mut count = 0;
         for (group, numbers) in reads::resettable(queue, self.0.store.as_ref(), &request).await.map_err(store_error)? {
-            let catalogue = queue.catalogue.load_full();
-            let op = Op::Reset { group: GroupRef::Id(group), numbers };
-            if let Some(answered) = renewed(queue.submit(&catalogue, op).await, queue.id())?
-                && let Answer::Granted { figure, .. } = answered.answer
-            {
-                count += figure;
-            }
+            count += reset_group(queue, group, &numbers).await?;
         }
         tracing::info!(pool = %request.pool, limit = request.limit, scope = %request.scope, by = %request.principal, count, "counters reset");
         Ok(count)
@@ -219,6 +216,19 @@ impl Coordinator {
     pub async fn ready(&self) -> Result<(), CoordinatorError> {
         self.0.store.ping().await.map_err(store_error)
     }
+}
+
+async fn reset_group(queue: &PoolQueue, group: GroupId, numbers: &[Number]) -> Result<u64, CoordinatorError> {
+    for _ in 0..RENEWALS {
+        let catalogue = queue.catalogue.load_full();
+        let op = Op::Reset { group: GroupRef::Id(group), numbers: numbers.to_vec() };
+        match renewed(queue.submit(&catalogue, op).await, queue.id())?.map(|answered| answered.answer) {
+            Some(Answer::Granted { figure, .. }) => return Ok(figure),
+            Some(other) => return Err(answers::unexpected(&other)),
+            None => {}
+        }
+    }
+    Err(unsettled())
 }
 
 /// The scope that limits see: the estimate's model stands in where the scope names none.

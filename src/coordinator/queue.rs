@@ -1,7 +1,13 @@
 //! Group commit: operations of one pool that arrive while a call is under way go together in the
 //! next one. No timer: an idle node sends at once, a busy one sends larger calls.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -49,10 +55,12 @@ pub enum Unanswered {
     Full,
 }
 
+type ReplySender = oneshot::Sender<Result<Answered, Unanswered>>;
+
 struct Waiting {
     op: Op,
     catalogue: Arc<Catalogue>,
-    reply: oneshot::Sender<Result<Answered, Unanswered>>,
+    reply: ReplySender,
 }
 
 /// What a node keeps of one pool.
@@ -65,6 +73,8 @@ pub struct PoolQueue {
     pub denials: Denials,
     /// The store's time.
     pub clock: PoolClock,
+    /// The epoch of the last reply; 0 = none yet.
+    pub epoch: AtomicU64,
     /// Counted for metrics.
     pub calls: super::meter::CallMeter,
     sender: mpsc::Sender<Waiting>,
@@ -79,6 +89,7 @@ impl PoolQueue {
             configured: pool,
             denials: Denials::default(),
             clock: PoolClock::default(),
+            epoch: AtomicU64::new(0),
             calls: super::meter::CallMeter::default(),
             sender,
         });
@@ -126,7 +137,7 @@ async fn serve(queue: std::sync::Weak<PoolQueue>, mut receiver: mpsc::Receiver<W
 struct Batch {
     catalogue: Arc<Catalogue>,
     ops: Vec<Op>,
-    replies: Vec<oneshot::Sender<Result<Answered, Unanswered>>>,
+    replies: Vec<ReplySender>,
     counters: usize,
     alone: bool,
 }
@@ -160,6 +171,20 @@ impl Batch {
         None
     }
 
+    /// What only gives back, for a call of its own; the rest is refused.
+    fn freeing(call: Call, catalogue: Arc<Catalogue>, replies: Vec<ReplySender>, fault: &Unanswered) -> Self {
+        let mut freeing = Self { catalogue, ops: Vec::new(), replies: Vec::new(), counters: 0, alone: true };
+        for (op, reply) in call.ops.into_iter().zip(replies) {
+            if op.only_frees() {
+                freeing.ops.push(op);
+                freeing.replies.push(reply);
+            } else {
+                refuse(vec![reply], fault);
+            }
+        }
+        freeing
+    }
+
     async fn run(self, queue: &PoolQueue, store: &dyn Store) {
         let pool = queue.id();
         let mut call = Call {
@@ -177,6 +202,7 @@ impl Batch {
             match result {
                 Ok(Outcome::Done(reply)) => {
                     queue.clock.learn(reply.header.clock_us);
+                    queue.epoch.store(reply.header.position.epoch, Ordering::Relaxed);
                     deliver(queue, &call, reply, self.replies);
                     return;
                 }
@@ -191,6 +217,13 @@ impl Batch {
                 }
                 // The identities in the call make a repetition harmless, whether or not it arrived.
                 Err(error) if error.is_transient() && !repeated && !matches!(error, StoreError::Timeout(_)) => repeated = true,
+                // What gives units back must not fail for those that want some in the same call.
+                Err(StoreError::OutOfMemory(why)) if !self.alone && call.ops.iter().any(Op::only_frees) => {
+                    warn!(%pool, why, "the store is out of memory");
+                    let fault = Unanswered::Store(StoreError::OutOfMemory(why));
+                    let freeing = Self::freeing(call, self.catalogue, self.replies, &fault);
+                    return Box::pin(freeing.run(queue, store)).await;
+                }
                 Err(error) => {
                     warn!(%pool, %error, operations = call.ops.len(), "the store did not answer");
                     return refuse(self.replies, &Unanswered::Store(error));
@@ -219,7 +252,7 @@ fn counters_of(op: &Op) -> usize {
     }
 }
 
-fn refuse(replies: Vec<oneshot::Sender<Result<Answered, Unanswered>>>, fault: &Unanswered) {
+fn refuse(replies: Vec<ReplySender>, fault: &Unanswered) {
     for reply in replies {
         // A caller that has gone away does not want its answer.
         let _ = reply.send(Err(fault.clone()));
@@ -227,7 +260,7 @@ fn refuse(replies: Vec<oneshot::Sender<Result<Answered, Unanswered>>>, fault: &U
 }
 
 /// Notes what is full and what came back, then tells each caller.
-fn deliver(queue: &PoolQueue, call: &Call, mut reply: Reply, replies: Vec<oneshot::Sender<Result<Answered, Unanswered>>>) {
+fn deliver(queue: &PoolQueue, call: &Call, mut reply: Reply, replies: Vec<ReplySender>) {
     let now = Instant::now();
     let answers = std::mem::take(&mut reply.answers);
     let mut answered = Vec::with_capacity(answers.len());

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Coordinator,
+    Coordinator, RENEWALS,
     catalogue::{Catalogue, Partitioning, figure},
-    queue::PoolQueue,
+    queue::{PoolQueue, reload},
     store_error,
     types::{CoordinatorError, Figure, Reset, Usage},
+    unsettled,
 };
 use crate::{
     domain::{GroupId, Number, Partition, PoolId, Scope},
@@ -82,6 +83,7 @@ fn of_text<'a>(catalogue: &'a Catalogue, text: &str, scope: &Scope) -> Option<Wa
     fits(&partition, scope).then(|| wanted(catalogue, partitioning, partition))
 }
 
+/// `None` when the overrides are not those of the catalogue any more.
 async fn usage(
     queue: &PoolQueue,
     store: &dyn Store,
@@ -89,7 +91,7 @@ async fn usage(
     groups: Vec<Wanted<'_>>,
     scope: &Scope,
     next: Option<String>,
-) -> Result<Usage, CoordinatorError> {
+) -> Result<Option<Usage>, CoordinatorError> {
     let mut figures = Vec::new();
     let mut header = None;
     for portion in groups.chunks(PORTION) {
@@ -103,8 +105,11 @@ async fn usage(
         Some(header) => header,
         None => read(queue, store, catalogue, &[]).await?.header,
     };
+    if header.config_version != catalogue.version {
+        return Ok(None);
+    }
     let status = catalogue.scope_status(&header, if scope.is_empty() { &[] } else { &figures });
-    Ok(Usage { figures, status, cursor: header.position.to_cursor(), at_us: header.clock_us, next })
+    Ok(Some(Usage { figures, status, cursor: header.position.to_cursor(), at_us: header.clock_us, next }))
 }
 
 /// The groups of a page of the pool's index that this configuration knows and the scope admits.
@@ -194,22 +199,33 @@ impl Coordinator {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Usage, CoordinatorError> {
-        let queue = self.queue(pool)?;
-        let catalogue = queue.catalogue.load_full();
-        let (mut groups, next) =
-            page(queue, self.0.store.as_ref(), &catalogue, scope, after, limit).await.map_err(store_error)?;
-        if after.is_none() {
-            groups.insert(0, wanted(&catalogue, &catalogue.partitionings[0], Partition::default()));
+        let (queue, store) = (self.queue(pool)?, self.0.store.as_ref());
+        for _ in 0..RENEWALS {
+            let catalogue = queue.catalogue.load_full();
+            let (mut groups, next) = page(queue, store, &catalogue, scope, after, limit).await.map_err(store_error)?;
+            if after.is_none() {
+                groups.insert(0, wanted(&catalogue, &catalogue.partitionings[0], Partition::default()));
+            }
+            match usage(queue, store, &catalogue, groups, scope, next).await? {
+                Some(usage) => return Ok(usage),
+                None => reload(queue, store).await.map_err(store_error)?,
+            }
         }
-        usage(queue, self.0.store.as_ref(), &catalogue, groups, scope, next).await
+        Err(unsettled())
     }
 
     /// Counters that stand for this scope: the pool-wide ones, and those all of whose keys it names.
     pub async fn usage_of(&self, pool: &PoolId, scope: &Scope) -> Result<Usage, CoordinatorError> {
-        let queue = self.queue(pool)?;
-        let catalogue = queue.catalogue.load_full();
-        let named = catalogue.partitionings.iter().filter(|p| p.per.iter().all(|key| scope.get(key).is_some()));
-        let groups = named.map(|p| wanted(&catalogue, p, scope.select(&p.per))).collect();
-        usage(queue, self.0.store.as_ref(), &catalogue, groups, scope, None).await
+        let (queue, store) = (self.queue(pool)?, self.0.store.as_ref());
+        for _ in 0..RENEWALS {
+            let catalogue = queue.catalogue.load_full();
+            let named = catalogue.partitionings.iter().filter(|p| p.per.iter().all(|key| scope.get(key).is_some()));
+            let groups = named.map(|p| wanted(&catalogue, p, scope.select(&p.per))).collect();
+            match usage(queue, store, &catalogue, groups, scope, None).await? {
+                Some(usage) => return Ok(usage),
+                None => reload(queue, store).await.map_err(store_error)?,
+            }
+        }
+        Err(unsettled())
     }
 }

@@ -7,10 +7,10 @@ use super::{
     Coordinator,
     catalogue::Catalogue,
     ids::{self, ReservationId},
-    types::{CoordinatorError, Grant, Metadata, ReservationState, ReservationView, Reserve},
+    types::{Ask, CoordinatorError, Grant, Metadata, ReservationState, ReservationView, Reserve},
 };
 use crate::{
-    domain::{PoolId, Scope, Unit},
+    domain::{Estimate, PoolId, Priority, Scope, Unit},
     store::{
         call::{RecordId, Shape},
         reply::{Record, RecordState},
@@ -29,10 +29,12 @@ struct Kept {
     metadata: Metadata,
     #[serde(rename = "p", default)]
     principal: String,
+    #[serde(rename = "q", default)]
+    priority: String,
 }
 
-/// Scope, metadata and principal for the record.
-pub fn blob(scope: &Scope, metadata: &Metadata, principal: &str) -> Bytes {
+/// Scope, metadata, principal and priority for the record.
+pub fn blob(scope: &Scope, metadata: &Metadata, principal: &str, priority: Priority) -> Bytes {
     #[derive(Serialize)]
     struct Keeping<'a> {
         #[serde(rename = "s")]
@@ -41,8 +43,11 @@ pub fn blob(scope: &Scope, metadata: &Metadata, principal: &str) -> Bytes {
         metadata: &'a Metadata,
         #[serde(rename = "p")]
         principal: &'a str,
+        #[serde(rename = "q", skip_serializing_if = "Option::is_none")]
+        priority: Option<&'a str>,
     }
-    serde_json::to_vec(&Keeping { scope, metadata, principal }).unwrap_or_default().into()
+    let priority = (priority != Priority::Normal).then(|| priority.as_str());
+    serde_json::to_vec(&Keeping { scope, metadata, principal, priority }).unwrap_or_default().into()
 }
 
 /// Which record a reserve writes, and how a repetition is recognised.
@@ -59,14 +64,14 @@ impl Identity {
         match &request.idempotency_key {
             None => Self { record: ids::random_record(), nonce, fingerprint: u64::from(nonce) },
             Some(key) => {
-                let body = format!(
-                    "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
-                    scope, request.ask.cost, request.ask.estimate, request.ask.priority, request.lease, request.metadata
-                );
+                let lease = u64::try_from(request.lease.as_micros()).unwrap_or(u64::MAX).to_le_bytes();
+                let metadata = serde_json::to_vec(&request.metadata).unwrap_or_default();
+                let asked = asked_text(&request.ask, scope);
+                let parts = asked.iter().map(String::as_bytes).chain([lease.as_slice(), metadata.as_slice()]);
                 Self {
                     record: ids::keyed_record(&request.principal, key),
                     nonce,
-                    fingerprint: ids::fingerprint(["reserve".as_bytes(), body.as_bytes()]),
+                    fingerprint: ids::fingerprint(std::iter::once(b"reserve".as_slice()).chain(parts)),
                 }
             }
         }
@@ -79,12 +84,19 @@ impl Identity {
     }
 }
 
+/// What is asked, as text that is the same on every node of every version.
+fn asked_text(ask: &Ask, scope: &Scope) -> [String; 4] {
+    let estimate = ask.estimate.as_ref().map(Estimate::to_text).unwrap_or_default();
+    let scope = serde_json::to_string(scope).unwrap_or_default();
+    [scope, ask.cost.to_text(), estimate, ask.priority.as_str().to_owned()]
+}
+
 /// Which record a recorded use writes, and its fingerprint.
 pub fn use_identity(request: &super::types::Record, scope: &Scope) -> (RecordId, u64) {
-    let body = format!("{:?}|{:?}|{:?}", scope, request.ask.cost, request.ask.estimate);
     let record =
         request.idempotency_key.as_ref().map_or_else(ids::random_record, |key| ids::keyed_record(&request.principal, key));
-    (record, ids::fingerprint(["record".as_bytes(), body.as_bytes()]))
+    let asked = asked_text(&request.ask, scope);
+    (record, ids::fingerprint(std::iter::once(b"record".as_slice()).chain(asked.iter().map(String::as_bytes))))
 }
 
 /// The id under which a record was handed out.
@@ -121,14 +133,15 @@ pub fn charged(catalogue: &Catalogue, record: &Record) -> Vec<(Unit, u64)> {
     by_unit.into_iter().collect()
 }
 
-/// The grant that an earlier reserve was given.
-pub fn replay(catalogue: &Catalogue, reservation: String, record: &Record, clock_us: u64) -> Grant {
+/// The grant that an earlier reserve was given. Without an idempotency key, that was this very one,
+/// sent again because its answer was lost.
+pub fn earlier(catalogue: &Catalogue, reservation: String, record: &Record, clock_us: u64, keyed: bool) -> Grant {
     Grant {
         reservation,
         expires_at_us: record.deadline_us,
         charged: charged(catalogue, record),
         state: state_of(record, clock_us),
-        replayed: true,
+        replayed: keyed,
     }
 }
 
@@ -137,6 +150,7 @@ fn view(catalogue: &Catalogue, pool: &PoolId, id: RecordId, record: &Record, clo
         scope: Scope::default(),
         metadata: Metadata::new(),
         principal: String::new(),
+        priority: String::new(),
     });
     ReservationView {
         reservation: id_of(pool, id, record),
@@ -150,9 +164,9 @@ fn view(catalogue: &Catalogue, pool: &PoolId, id: RecordId, record: &Record, clo
     }
 }
 
-/// The scope that a reservation was made for.
-pub fn scope_of(record: &Record) -> Scope {
-    serde_json::from_slice::<Kept>(&record.blob).map(|kept| kept.scope).unwrap_or_default()
+/// The scope and the priority that a reservation was made for.
+pub fn asked(record: &Record) -> (Scope, Priority) {
+    serde_json::from_slice::<Kept>(&record.blob).map(|kept| (kept.scope, Priority::from_word(&kept.priority))).unwrap_or_default()
 }
 
 impl Coordinator {

@@ -11,12 +11,9 @@ use super::{
     types::{Authority, Commit, CoordinatorError, Extend, Extended, Release, Settled},
     unsettled,
 };
-use crate::{
-    domain::Priority,
-    store::{
-        call::{Op, RecordId, Settlement},
-        reply::{Answer, Record, RecordState},
-    },
+use crate::store::{
+    call::{Op, RecordId, Settlement},
+    reply::{Answer, Record, RecordState},
 };
 
 /// A reservation to settle.
@@ -43,8 +40,8 @@ impl Coordinator {
     pub async fn commit(&self, request: Commit) -> Result<Settled, CoordinatorError> {
         let (queue, id) = self.find(&request.reservation)?;
         queue.catalogue.load().pool.check_units(&request.cost)?;
-        let body = format!("{:?}|{}", request.cost, request.estimated);
-        let fingerprint = ids::fingerprint(["commit".as_bytes(), body.as_bytes()]);
+        let estimated = [u8::from(request.estimated)];
+        let fingerprint = ids::fingerprint([b"commit".as_slice(), request.cost.to_text().as_bytes(), &estimated]);
         let costs = request.cost.iter().map(|(unit, amount)| (unit.number(), amount)).collect();
         let how = Settlement::Commit { costs, estimated: request.estimated };
         let target = Target { record: id.record, nonce: Some(id.nonce), groups: id.groups };
@@ -78,18 +75,20 @@ impl Coordinator {
         }
         .max(1);
         let mut groups = id.groups.clone();
-        let scope = if request.add_cost.is_empty() {
+        let asked = if request.add_cost.is_empty() {
             None
         } else {
             let records = self.0.store.records(queue.id(), &[id.record]).await.map_err(store_error)?;
             let record = records.into_iter().next().flatten().ok_or(CoordinatorError::UnknownReservation)?;
             groups.clone_from(&record.groups);
-            Some(reservations::scope_of(&record))
+            Some(reservations::asked(&record))
         };
         for _ in 0..RENEWALS {
             let catalogue = queue.catalogue.load_full();
-            let prepared =
-                scope.as_ref().map(|scope| catalogue.prepare_more(scope, &request.add_cost, Priority::Normal)).transpose()?;
+            let prepared = asked
+                .as_ref()
+                .map(|(scope, priority)| catalogue.prepare_more(scope, &request.add_cost, *priority))
+                .transpose()?;
             let op = Op::Extend {
                 record: id.record,
                 nonce: id.nonce,

@@ -78,6 +78,26 @@ pub enum Priority {
     High,
 }
 
+impl Priority {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+        }
+    }
+
+    /// Reads [`Self::as_str`] back; anything else is normal.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "low" => Self::Low,
+            "high" => Self::High,
+            _ => Self::Normal,
+        }
+    }
+}
+
 /// The fraction of a limit's capacity that a priority may fill, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PriorityShare {

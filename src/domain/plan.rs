@@ -14,6 +14,12 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// The same estimate always gives the same text: for fingerprints.
+    pub fn to_text(&self) -> String {
+        let tokens = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+        format!("{},{},{}", tokens(self.input_tokens), tokens(self.max_output_tokens), self.model.as_deref().unwrap_or("-"))
+    }
+
     /// The estimated cost in a unit, where the estimate says anything about it.
     pub fn cost_in(&self, unit: &Unit) -> Option<u64> {
         match unit.as_str() {

@@ -219,8 +219,8 @@ impl GroupId {
     /// The id of sixteen bytes.
     pub fn from_raw(raw: [u8; 16]) -> Self {
         let mut id = [0u8; Self::LEN];
-        let text = URL_SAFE_NO_PAD.encode(raw);
-        id.copy_from_slice(text.as_bytes());
+        let written = URL_SAFE_NO_PAD.encode_slice(raw, &mut id).unwrap_or_default();
+        debug_assert_eq!(written, Self::LEN);
         Self(id)
     }
 }

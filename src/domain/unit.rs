@@ -131,6 +131,11 @@ impl Cost {
         self.0.iter().map(|(unit, amount)| (unit, *amount))
     }
 
+    /// The same costs always give the same text: for fingerprints, which outlive a node's version.
+    pub fn to_text(&self) -> String {
+        self.0.iter().map(|(unit, amount)| format!("{unit}={amount},")).collect()
+    }
+
     /// True when no unit was given.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -48,39 +48,40 @@ fn items(body: BatchBody) -> Result<Vec<BatchItem>, Problem> {
     }
     let mut items = Vec::with_capacity(count);
     for (at, operation) in body.operations.into_iter().take(MAX_OPERATIONS).enumerate() {
-        let mut checks = inside(at);
+        let mut checks = Checks::inside(place(at));
         items.extend(operation.into_item(&mut checks));
         errors.extend(checks.into_errors());
     }
     if errors.is_empty() { Ok(items) } else { Err(Problem::validation(errors)) }
 }
 
-fn inside(at: usize) -> Checks {
-    Checks::inside(format!("/operations/{at}"))
+/// JSON pointer of an operation.
+fn place(at: usize) -> String {
+    format!("/operations/{at}")
 }
 
 async fn run(caller: &Caller, at: usize, item: BatchItem) -> BatchResult {
-    answer(caller, at, item).await.unwrap_or_else(|problem| {
+    answer(caller, item).await.unwrap_or_else(|problem| {
+        let problem = problem.within(&place(at));
         problem.log(caller.request.as_str());
         BatchResult::from(&problem)
     })
 }
 
-async fn answer(caller: &Caller, at: usize, item: BatchItem) -> Result<BatchResult, Problem> {
-    let checks = inside(at);
-    let place = |field: &str| format!("/operations/{at}/{field}");
+async fn answer(caller: &Caller, item: BatchItem) -> Result<BatchResult, Problem> {
+    let checks = Checks::default();
     let coordinator = caller.state.coordinator();
     Ok(match item {
         BatchItem::Reserve(body) => reserve(caller, *body, None, checks).await?.into(),
         BatchItem::Commit(id, body) => {
             let commit = body.into_commit(caller, known(caller, id)?, checks)?;
-            Settled::from(coordinator.commit(commit).await.map_err(|e| from_coordinator(e, &place("cost")))?).into()
+            Settled::from(coordinator.commit(commit).await.map_err(|e| from_coordinator(e, "/cost"))?).into()
         }
         BatchItem::Release(id) => release(caller, Release::Reservation(known(caller, id)?)).await?.into(),
         BatchItem::ReleaseByKey(body) => release(caller, body.into_release(caller, checks)?).await?.into(),
         BatchItem::Extend(id, body) => {
             let extend = body.into_extend(known(caller, id)?, None, checks)?;
-            ExtendedBody::from(coordinator.extend(extend).await.map_err(|e| from_coordinator(e, &place("add_cost")))?).into()
+            ExtendedBody::from(coordinator.extend(extend).await.map_err(|e| from_coordinator(e, "/add_cost"))?).into()
         }
         BatchItem::Record(body) => record(caller, body, None, checks).await?.into(),
     })

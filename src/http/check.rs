@@ -37,7 +37,7 @@ impl CheckApi {
         let args = Args::of(request, &["pool", "workspace_id", "scope.", "cost."])?;
         let (_, scope, cost) = (workspace_id, args.scope()?, args.cost()?);
         let pool = caller.pool(pool.0.as_deref(), |detail| FieldError::parameter("pool", detail))?;
-        check(&caller, Ask { pool, scope, cost, estimate: None, priority: Priority::default() }).await
+        check(&caller, Ask { pool, scope, cost, estimate: None, priority: Priority::default() }).await.map_err(Problem::in_query)
     }
 
     /// Check

@@ -22,7 +22,8 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 pub async fn reserve(caller: &Caller, body: ReserveBody, key: Option<String>, checks: Checks) -> Result<DecisionBody, Problem> {
     let reserve = body.into_reserve(caller, key, checks)?;
     let pool = reserve.ask.pool.clone();
-    let decision = caller.state.coordinator().reserve(reserve).await.map_err(|e| from_coordinator(e, "/cost"))?;
+    // Boxed, because every layer around an operation, and a batch of many of them, moves its whole state about.
+    let decision = Box::pin(caller.state.coordinator().reserve(reserve)).await.map_err(|e| from_coordinator(e, "/cost"))?;
     let body = DecisionBody::from(decision);
     let outcome = match &body {
         DecisionBody::Granted(_) => Decided::Granted,

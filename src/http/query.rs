@@ -3,8 +3,9 @@
 use poem::Request;
 
 use super::{
+    checks::Checks,
     problem::{FieldError, Problem},
-    wire::parse_amount,
+    wire::{Entries, parse_amount},
 };
 use crate::{
     coordinator::types::Metadata,
@@ -63,8 +64,23 @@ impl Args {
     }
 
     /// `metadata.K=V`.
-    pub fn metadata(&self) -> Metadata {
-        self.entries("metadata.").map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    pub fn metadata(&self) -> Result<Metadata, Problem> {
+        let mut checks = Checks::default();
+        let entries = self.entries("metadata.").map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let metadata = checks.metadata(Some(Entries(entries)));
+        checks.finish(metadata).map_err(Problem::in_query)
+    }
+
+    /// `after`: the `next` of a page, which is an instant, and the name of what stands there.
+    pub fn after(&self) -> Result<Option<&str>, Problem> {
+        let Some(after) = self.get("after") else { return Ok(None) };
+        let (instant, name) = after.split_once('.').unwrap_or((after, "-"));
+        let digits = (1..=20).contains(&instant.len()) && instant.bytes().all(|b| b.is_ascii_digit());
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        if digits && plain && (1..=100).contains(&name.len()) {
+            return Ok(Some(after));
+        }
+        Err(Problem::validation(vec![FieldError::parameter("after", "must be the `next` of a page")]))
     }
 
     /// `cost.U=N`.
@@ -120,6 +136,20 @@ mod tests {
         assert_eq!(names(args("scope.a=%0A").unwrap().scope().unwrap_err()), ["scope.a"]);
         for bad in ["-1", "1.5", "9007199254740992", "", "1e3", "NaN"] {
             assert_eq!(names(args(&format!("cost.tokens={bad}")).unwrap().cost().unwrap_err()), ["cost.tokens"], "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_one_that_a_page_could_have_named() {
+        let after = |query: &str| {
+            let request = Request::builder().uri(format!("/x?after={query}").parse().unwrap()).finish();
+            Args::of(&request, &["after"]).unwrap().after().map(|after| after.map(str::to_owned)).map_err(names)
+        };
+        for good in ["1764000000250000", "1764000000250000.aZ_9-"] {
+            assert_eq!(after(good), Ok(Some(good.to_owned())));
+        }
+        for bad in ["", "x", "1.", ".a", "-1.a", "1.a.b", "1.a%00", "inf", &"1".repeat(21), &format!("1.{}", "a".repeat(101))] {
+            assert_eq!(after(bad), Err(vec!["after".to_owned()]), "{bad}");
         }
     }
 

@@ -154,11 +154,11 @@ impl ReservationsApi {
     ) -> Result<Answer<ReservationPage>, Problem> {
         let caller = auth.0;
         let args = Args::of(request, &["pool", "workspace_id", "limit", "after", "scope.", "metadata."])?;
-        let (_, size, scope) = (workspace_id, page_size(limit.0)?, args.scope()?);
+        let (_, _, size, scope) = (workspace_id, after, page_size(limit.0)?, args.scope()?);
         let pool = caller.pool(pool.0.as_deref(), |detail| FieldError::parameter("pool", detail))?;
         let coordinator = caller.state.coordinator();
         let (views, next) = coordinator
-            .reservations(&pool, &scope, &args.metadata(), after.0.as_deref(), size)
+            .reservations(&pool, &scope, &args.metadata()?, args.after()?, size)
             .await
             .map_err(|e| from_coordinator(e, ""))?;
         Ok(Answer::ok(ReservationPage { reservations: views.into_iter().map(Into::into).collect(), next }))

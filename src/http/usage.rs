@@ -42,11 +42,11 @@ impl UsageApi {
     ) -> Result<Answer<UsagePage>, Problem> {
         let caller = auth.0;
         let args = Args::of(request, &["pool", "workspace_id", "period", "limit", "after", "scope."])?;
-        let (_, size, scope) = (workspace_id, page_size(limit.0)?, args.scope()?);
+        let (_, _, size, scope) = (workspace_id, after, page_size(limit.0)?, args.scope()?);
         check_period(period.0.as_deref())?;
         let pool = caller.pool(pool.0.as_deref(), |detail| FieldError::parameter("pool", detail))?;
         let coordinator = caller.state.coordinator();
-        let usage = coordinator.usage(&pool, &scope, after.0.as_deref(), size).await.map_err(|e| from_coordinator(e, ""))?;
+        let usage = coordinator.usage(&pool, &scope, args.after()?, size).await.map_err(|e| from_coordinator(e, ""))?;
         Ok(Answer::ok(UsagePage::new(&pool, usage)))
     }
 

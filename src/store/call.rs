@@ -196,6 +196,13 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// True when it can only give back, so that it may run while the server is out of memory.
+    pub fn only_frees(&self) -> bool {
+        matches!(self, Self::Settle { .. } | Self::Touch { .. } | Self::Reset { .. })
+    }
+}
+
 /// A group that an operation names, with its configuration where the caller knows it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GroupRef {

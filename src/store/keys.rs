@@ -71,6 +71,20 @@ impl PoolKeys {
         [&self.meta, &self.log, &self.open, &self.due, &self.groups, &self.standing]
     }
 
+    /// Writes the key of a group over what `name` holds: a call names dozens of keys, so they share one buffer.
+    pub fn write_group(&self, name: &mut String, id: GroupId) {
+        name.clear();
+        name.push_str(&self.group);
+        name.push_str(id.as_str());
+    }
+
+    /// Writes the key of a record over what `name` holds.
+    pub fn write_record(&self, name: &mut String, id: RecordId) {
+        name.clear();
+        name.push_str(&self.record);
+        name.push_str(id.as_str());
+    }
+
     /// The hash of a group. Lives as long as its counters and the records that point at it need it.
     pub fn group(&self, id: GroupId) -> String {
         format!("{}{}", self.group, id.as_str())

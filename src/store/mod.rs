@@ -36,7 +36,10 @@ pub enum StoreError {
     /// The connection ended while waiting; the call may have been carried out.
     #[error("the connection was lost: {0}")]
     Lost(String),
-    /// The server refused: out of memory, read-only, missing permission.
+    /// The server has no memory left for what may add to it. Calls that only give back still run.
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
+    /// The server refused: missing permission, a script error.
     #[error("refused: {0}")]
     Refused(String),
     /// An answer that this version does not understand.

@@ -2,6 +2,8 @@
 //! neither by what was finally charged nor by what was held when each grant was decided. And little
 //! is wasted: a load that could use everything is granted nearly all of it.
 
+mod traffic;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -19,27 +21,11 @@ use quota_coordinator::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+use self::traffic::{Traffic, gap, traffic};
 use crate::support::{
     node::{call, catalogue_of, cost, pool_of},
     redis::{START, TestClock, fresh_pool, shared, timed_store},
 };
-
-/// How requests come.
-#[derive(Clone, Copy, Debug)]
-enum Traffic {
-    /// Independent of each other, at about this multiple (in tenths) of what fits.
-    Poisson(u8),
-    /// Silence, then many at once.
-    Bursts,
-    /// All around multiples of the window.
-    WindowEdges,
-    /// Far more than fits, all the time.
-    Greedy,
-}
-
-fn traffic() -> impl Strategy<Value = Traffic> {
-    prop_oneof![(8..30u8).prop_map(Traffic::Poisson), Just(Traffic::Bursts), Just(Traffic::WindowEdges), Just(Traffic::Greedy)]
-}
 
 /// What was granted of one counter, as `trace` judges it.
 type Traces = BTreeMap<(String, String), Vec<Entry>>;
@@ -172,31 +158,6 @@ impl Run {
             }
         }
         Ok(())
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
-fn thousandths(value: f64) -> u64 {
-    (value * 1000.0) as u64
-}
-
-/// µs until the next request.
-fn gap(traffic: Traffic, random: &mut StdRng, now: u64, window: u64, capacity: u64) -> u64 {
-    match traffic {
-        Traffic::Poisson(tenths) => {
-            let mean = window / capacity * 10 / u64::from(tenths);
-            // Exponential by inversion, in thousandths.
-            let u: f64 = random.random_range(0.000_1..1.0);
-            thousandths(u.ln().abs()) * mean / 1000
-        }
-        Traffic::Bursts if random.random_ratio(1, 40) => random.random_range(0..window * 5 / 4),
-        Traffic::Bursts => random.random_range(0..200),
-        Traffic::WindowEdges if random.random_ratio(1, 30) => {
-            let edge = (now / window + random.random_range(1..3)) * window;
-            (edge - now).saturating_sub(random.random_range(0..window / 50))
-        }
-        Traffic::WindowEdges => random.random_range(0..window / 2000 + 2),
-        Traffic::Greedy => random.random_range(0..window / capacity / 20 + 2),
     }
 }
 

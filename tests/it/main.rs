@@ -1,18 +1,34 @@
 //! Integration tests: one binary, real servers.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
     reason = "a test that cannot go on panics; its clock, its tasks and its environment are the machine's own"
 )]
 
+mod architecture;
+mod cli;
+mod cli_dev;
+mod denial_cache;
 mod events_feed;
 mod events_order;
 mod events_repair;
 mod exact;
+mod http_auth;
+mod http_bad_input;
+mod http_decisions;
+mod http_round;
+mod http_shutdown;
+mod keys;
+mod lease_end;
+mod listing;
 mod live_ws;
 mod lockstep;
+mod lua_contract;
+mod periods;
 mod races;
+mod retry_after;
+mod server_faults;
 mod settlement;
+mod statuses;
 mod support;

@@ -40,6 +40,7 @@ pub struct DevArgs {
 pub(super) async fn run(args: DevArgs, env: &Environment) -> Result<(), CliError> {
     let mut config = args.config.load(env)?;
     telemetry::init(&config.log)?;
+    let mut stop_signal = serve::StopSignal::listen()?;
     let redis = private_redis(&mut config).await?;
     let key = match &config.admin_key {
         Some(key) => key.expose().to_owned(),
@@ -64,7 +65,7 @@ pub(super) async fn run(args: DevArgs, env: &Environment) -> Result<(), CliError
         tasks.spawn(traffic::run(coordinators, args.traffic, stop.clone()));
     }
     write_welcome(&mut std::io::stdout(), &nodes, &key, &config, redis.is_some())?;
-    serve::stop_signal().await?;
+    stop_signal.received().await;
     stop.cancel();
     futures_util::future::join_all(nodes.into_iter().map(Node::stop)).await;
     Ok(())

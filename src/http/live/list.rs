@@ -82,7 +82,7 @@ impl EventsApi {
     async fn ticket(&self, auth: Auth<Read>, request: &Request) -> Result<Answer<TicketBody>, Problem> {
         let caller = auth.0;
         let live = Live::of(&caller.state)?;
-        let ticket = live.issue_ticket(&caller.principal, origin_of(request)).await?;
+        let ticket = live.issue_ticket(&caller.state, &caller.principal, origin_of(request)).await?;
         Ok(Answer::ok(TicketBody { ticket, expires_in_ms: millis(live.0.settings.ticket) }))
     }
 }

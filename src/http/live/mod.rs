@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use self::census::Census;
 use super::{HttpState, problem::Problem};
-use crate::{events::Hub, store::Store};
+use crate::events::Hub;
 
 pub use list::EventsApi;
 pub use settings::LiveSettings;
@@ -41,7 +41,6 @@ pub struct Live(Arc<Inner>);
 
 struct Inner {
     hub: Hub,
-    store: Arc<dyn Store>,
     settings: LiveSettings,
     census: Arc<Census>,
     tasks: TaskTracker,
@@ -52,20 +51,14 @@ struct Inner {
 impl Live {
     /// Puts it together. Connections are tracked by `tasks`, as the server does not wait for those that
     /// were upgraded. Fails when a metric of the same name is registered already.
-    pub fn new(
-        hub: Hub,
-        store: Arc<dyn Store>,
-        settings: LiveSettings,
-        tasks: TaskTracker,
-        registry: &Registry,
-    ) -> Result<Self, prometheus::Error> {
+    pub fn new(hub: Hub, settings: LiveSettings, tasks: TaskTracker, registry: &Registry) -> Result<Self, prometheus::Error> {
         let connections = IntGaugeVec::new(Opts::new("live_connections", "Connections that watch, by kind."), &["kind"])?;
         let closes =
             IntCounterVec::new(Opts::new("live_closes_total", "WebSockets that this node closed, by close code."), &["code"])?;
         registry.register(Box::new(connections.clone()))?;
         registry.register(Box::new(closes.clone()))?;
         let census = Arc::new(Census::new(&settings));
-        Ok(Self(Arc::new(Inner { hub, store, settings, census, tasks, connections, closes })))
+        Ok(Self(Arc::new(Inner { hub, settings, census, tasks, connections, closes })))
     }
 
     /// The live updates of a node that serves them.

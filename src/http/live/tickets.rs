@@ -4,13 +4,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::Live;
-use crate::{
-    http::{
-        HttpState,
-        auth::{Principal, Role},
-        problem::Problem,
-    },
-    store::StoreError,
+use crate::http::{
+    HttpState,
+    auth::{Principal, Role},
+    problem::{Problem, from_coordinator},
 };
 
 /// Between the parts of what is kept: cannot stand in an origin or in the name of a key.
@@ -20,21 +17,19 @@ fn name(ticket: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(ticket.as_bytes()))
 }
 
-fn away(error: StoreError) -> Problem {
-    let retry_after = std::time::Duration::from_secs(1);
-    crate::http::problem::from_coordinator(
-        crate::coordinator::types::CoordinatorError::StoreUnavailable { reason: error.to_string(), retry_after },
-        "",
-    )
-}
-
 impl Live {
     /// Makes a ticket for whoever asks, good for one connection from the same origin through any node.
-    pub(super) async fn issue_ticket(&self, principal: &Principal, origin: Option<&str>) -> Result<String, Problem> {
+    pub(super) async fn issue_ticket(
+        &self,
+        state: &HttpState,
+        principal: &Principal,
+        origin: Option<&str>,
+    ) -> Result<String, Problem> {
         let secret: [u8; 24] = rand::random();
         let ticket = URL_SAFE_NO_PAD.encode(secret);
         let value = format!("{}{SEPARATOR}{}", origin.unwrap_or_default(), principal.name());
-        self.0.store.keep_once(&name(&ticket), &value, self.0.settings.ticket).await.map_err(away)?;
+        let kept = state.coordinator().keep_once(&name(&ticket), &value, self.0.settings.ticket).await;
+        kept.map_err(|error| from_coordinator(error, ""))?;
         Ok(ticket)
     }
 
@@ -46,7 +41,8 @@ impl Live {
         origin: Option<&str>,
     ) -> Result<Principal, Problem> {
         let refused = || Problem::unauthorized("the ticket is not known, was used before, or has expired");
-        let value = self.0.store.take_once(&name(ticket)).await.map_err(away)?.ok_or_else(refused)?;
+        let taken = state.coordinator().take_once(&name(ticket)).await;
+        let value = taken.map_err(|error| from_coordinator(error, ""))?.ok_or_else(refused)?;
         let (made_for, holder) = value.split_once(SEPARATOR).ok_or_else(refused)?;
         if made_for != origin.unwrap_or_default() {
             return Err(Problem::unauthorized("the ticket was made for another origin"));

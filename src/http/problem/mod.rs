@@ -57,6 +57,18 @@ struct Parts {
     cause: Option<String>,
 }
 
+const VALIDATION: &str = "validation";
+
+/// What is wrong, in one line.
+fn summary(errors: &[FieldError]) -> Cow<'static, str> {
+    match errors {
+        [FieldError { pointer: Some(place), detail, .. } | FieldError { parameter: Some(place), detail, .. }] => {
+            format!("{place}: {detail}").into()
+        }
+        _ => "some values are not valid; see `errors`".into(),
+    }
+}
+
 impl Problem {
     /// A failure with a code of the contract.
     pub fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
@@ -66,13 +78,28 @@ impl Problem {
 
     /// 422: the request is well-formed, and some of its values are not.
     pub fn validation(errors: Vec<FieldError>) -> Self {
-        let detail = match errors.as_slice() {
-            [FieldError { pointer: Some(place), detail, .. } | FieldError { parameter: Some(place), detail, .. }] => {
-                format!("{place}: {detail}").into()
+        let detail = summary(&errors);
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, VALIDATION, "Request is not valid", detail).with_errors(errors)
+    }
+
+    /// The same failure of an object inside the body: `base` is its JSON pointer.
+    pub fn within(mut self, base: &str) -> Self {
+        self.0.errors.iter_mut().filter_map(|error| error.pointer.as_mut()).for_each(|pointer| pointer.insert_str(0, base));
+        if self.0.code == VALIDATION {
+            self.0.detail = summary(&self.0.errors);
+        }
+        self
+    }
+
+    /// The same failure of a request without a body, whose values stand in the query string: `/cost/tokens` becomes
+    /// `cost.tokens`.
+    pub fn in_query(mut self) -> Self {
+        for error in &mut self.0.errors {
+            if let Some(pointer) = error.pointer.take() {
+                error.parameter = Some(pointer.trim_start_matches('/').replace('/', "."));
             }
-            _ => Cow::Borrowed("some values are not valid; see `errors`"),
-        };
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", "Request is not valid", detail).with_errors(errors)
+        }
+        self
     }
 
     /// 404 for a path that does not exist.

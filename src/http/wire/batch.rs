@@ -12,8 +12,8 @@ use crate::http::{body::JsonBody, checks::Checks};
 /// Most operations of a batch.
 pub const MAX_OPERATIONS: usize = 256;
 
-/// Operations, decided in one go for each pool. Every value is checked before anything is written: one bad value
-/// refuses the batch.
+/// Operations, decided in one go for each pool. A value of the wrong type, or a field that does not belong to its
+/// operation, refuses the batch before anything is written; whatever else is wrong with an operation is its own answer.
 #[derive(Clone, Debug, Object, Deserialize)]
 #[oai(rename = "BatchRequest", deny_unknown_fields)]
 #[serde(deny_unknown_fields)]

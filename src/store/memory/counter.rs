@@ -254,9 +254,8 @@ impl Counter {
         if self.status == CounterStatus::Exhausted && !concurrency && total * 100 >= capacity * 95 {
             return CounterStatus::Exhausted;
         }
-        let leaves_below = warning.saturating_sub(50);
-        if total * 1000 >= capacity * warning || (self.status != CounterStatus::Normal && total * 1000 >= capacity * leaves_below)
-        {
+        let stays = self.status != CounterStatus::Normal && total > 0;
+        if total * 1000 >= capacity * warning || (stays && total * 1000 >= capacity * warning.saturating_sub(50)) {
             return CounterStatus::Warning;
         }
         CounterStatus::Normal

@@ -259,6 +259,9 @@ impl Store for MemoryStore {
                 Some(value) => drop(state.overrides.insert(field.to_owned(), value.to_owned())),
                 None => drop(state.overrides.remove(field)),
             }
+            if state.version == 0 {
+                state.version = state.epoch;
+            }
             state.version += 1;
             state.operations += 1;
             state.version

@@ -22,7 +22,7 @@ use crate::{
 const CHUNK: usize = 256;
 
 pub async fn due(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, max: usize) -> Result<Due, StoreError> {
-    let mut command = evalsha(script, 2);
+    let mut command = evalsha(script, 2, 64);
     command.arg(&keys.open).arg(&keys.due).arg(max);
     let reply = run_script(lane, script, &command).await?;
     let (clock, leases, groups): (u64, Vec<Vec<u8>>, Vec<Vec<u8>>) =
@@ -64,17 +64,29 @@ pub async fn open(lane: &Lane, keys: Arc<PoolKeys>, max: usize) -> Result<Vec<Re
     names.iter().map(|raw| name_of(raw)).collect()
 }
 
-/// Groups in the order of their keys' expiry, which a group only ever moves up: a reader that pages
-/// through meets each group at least once.
+/// Groups in the order of their keys' expiry (which a group only ever moves up) and of their names, as
+/// many groups have the same: a reader that pages through meets each group at least once.
 pub async fn groups(lane: &Lane, keys: Arc<PoolKeys>, after: Option<&str>, max: usize) -> Result<GroupPage, StoreError> {
-    let from = after.map_or_else(|| "-inf".to_owned(), |score| format!("({score}"));
-    let rows: Vec<(Vec<u8>, f64)> = run(lane, async |connection| {
-        let mut command = redis::cmd("ZRANGE");
-        command.arg(&keys.groups).arg(from).arg("+inf").arg("BYSCORE").arg("LIMIT").arg(0).arg(max).arg("WITHSCORES");
-        command.query_async(connection).await
-    })
-    .await?;
-    let next = rows.last().filter(|_| rows.len() == max).map(|(_, score)| format!("{score:.0}"));
+    let (from, name) = after.and_then(|after| after.split_once('.')).unwrap_or(("-inf", ""));
+    let mut rows: Vec<(Vec<u8>, f64)> = Vec::new();
+    let mut seen = 0;
+    while rows.len() < max {
+        let portion: Vec<(Vec<u8>, f64)> = run(lane, async |connection| {
+            let mut command = redis::cmd("ZRANGE");
+            command.arg(&keys.groups).arg(from).arg("+inf").arg("BYSCORE").arg("LIMIT").arg(seen).arg(max).arg("WITHSCORES");
+            command.query_async(connection).await
+        })
+        .await?;
+        seen += portion.len();
+        let last = portion.len() < max;
+        rows.extend(portion.into_iter().filter(|(row, score)| format!("{score:.0}") != from || row.as_slice() > name.as_bytes()));
+        if last {
+            break;
+        }
+    }
+    rows.truncate(max);
+    let place = |(name, score): &(Vec<u8>, f64)| format!("{score:.0}.{}", String::from_utf8_lossy(name));
+    let next = rows.last().filter(|_| rows.len() == max).map(place);
     let ids = rows.iter().map(|(raw, _)| name_of(raw)).collect::<Result<Vec<GroupId>, _>>()?;
     let texts = texts(lane, keys, &ids).await?;
     let groups = ids.into_iter().zip(texts).filter_map(|(id, text)| text.map(|text| (id, text))).collect();
@@ -97,7 +109,7 @@ pub async fn register(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, names
     if names.is_empty() {
         return Ok(());
     }
-    let mut command = evalsha(script, 1);
+    let mut command = evalsha(script, 1, 64);
     command.arg(&keys.names);
     for (number, name) in names {
         command.arg(*number).arg(name);
@@ -128,7 +140,7 @@ pub async fn set_override(
     field: &str,
     value: Option<&str>,
 ) -> Result<u64, StoreError> {
-    let mut command = evalsha(script, 2);
+    let mut command = evalsha(script, 2, 64);
     command.arg(&keys.meta).arg(&keys.overrides).arg(rand::random::<u32>().max(1)).arg(field).arg(value.unwrap_or_default());
     let reply = run_script(lane, script, &command).await?;
     redis::from_redis_value(reply).map_err(|error| StoreError::Protocol(error.to_string()))

@@ -22,7 +22,7 @@ fn malformed(error: impl std::fmt::Display) -> StoreError {
 }
 
 pub async fn log(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, query: LogQuery) -> Result<LogPage, StoreError> {
-    let mut command = evalsha(script, 4);
+    let mut command = evalsha(script, 4, 0);
     command.arg(&keys.meta).arg(&keys.log).arg(&keys.standing).arg(&keys.groups);
     command.arg(query.after).arg(query.most).arg(if query.standing { MOST_STANDING } else { 0 });
     let reply = run_script(lane, script, &command).await?;
@@ -61,7 +61,7 @@ fn status_of(value: &str) -> Result<(u8, u64), StoreError> {
 }
 
 pub async fn probe(lane: &Lane, script: &Composed, channel: &str, nonce: &str) -> Result<(), StoreError> {
-    let mut command = evalsha(script, 0);
+    let mut command = evalsha(script, 0, 64);
     command.arg(channel).arg(nonce);
     run_script(lane, script, &command).await.map(drop)
 }

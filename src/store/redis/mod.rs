@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use lane::Held;
 pub use lane::{Lane, Times};
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
+use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
 
 use super::{
     Due, GroupPage, Overrides, Store, StoreError,
@@ -77,21 +77,7 @@ impl RedisStore {
 
     async fn invoke(&self, lane: &Lane, script: &Composed, pool: &PoolId, call: &Call) -> Result<Outcome, StoreError> {
         let encoded = codec::encode(call);
-        let keys = self.keys(pool);
-        let mut command = evalsha(script, 6 + encoded.groups.len() + encoded.records.len());
-        for key in keys.fixed() {
-            command.arg(key);
-        }
-        for group in &encoded.groups {
-            command.arg(keys.group(*group));
-        }
-        for record in &encoded.records {
-            command.arg(keys.record(*record));
-        }
-        for arg in &encoded.args {
-            command.arg(arg.as_slice());
-        }
-        command.arg(keys.channel.as_bytes()).arg(encoded.texts.as_slice());
+        let command = command(script, &self.keys(pool), &encoded);
         let reply = run_script(lane, script, &command).await?;
         let Value::BulkString(raw) = reply else {
             return Err(StoreError::Protocol(format!("expected one string, got {reply:?}")));
@@ -100,27 +86,56 @@ impl RedisStore {
     }
 }
 
-/// `EVALSHA` with its key count.
-fn evalsha(script: &Composed, keys: usize) -> Cmd {
-    let mut command = Cmd::with_capacity(keys + 10, 512);
+/// A call as one command.
+pub fn command(script: &Composed, keys: &PoolKeys, encoded: &codec::Encoded) -> Cmd {
+    let count = 6 + encoded.groups.len() + encoded.records.len();
+    let mut command = evalsha(script, count, encoded.args.iter().map(Vec::len).sum::<usize>() + encoded.texts.len());
+    for key in keys.fixed() {
+        command.arg(key);
+    }
+    let mut name = String::with_capacity(128);
+    for group in &encoded.groups {
+        keys.write_group(&mut name, *group);
+        command.arg(&name);
+    }
+    for record in &encoded.records {
+        keys.write_record(&mut name, *record);
+        command.arg(&name);
+    }
+    for arg in &encoded.args {
+        command.arg(arg.as_slice());
+    }
+    command.arg(keys.channel.as_bytes()).arg(encoded.texts.as_slice());
+    command
+}
+
+/// `EVALSHA` with its key count, and room for arguments of so many bytes.
+fn evalsha(script: &Composed, keys: usize, bytes: usize) -> Cmd {
+    let mut command = Cmd::with_capacity(keys + 10, 256 + keys * 64 + bytes);
     command.arg("EVALSHA").arg(script.script.get_hash()).arg(keys);
     command
 }
 
-/// Runs a script call; loads the script and repeats when the server does not have it (nothing was
-/// executed then).
+/// The same call with the script's whole text in place of its hash: what was forgotten is run and kept
+/// in one step, so that no flush can come between.
+fn with_text(script: &Composed, command: &Cmd) -> Cmd {
+    let mut whole = Cmd::new();
+    whole.arg("EVAL").arg(&script.text);
+    for argument in command.args_iter().skip(2) {
+        if let Arg::Simple(bytes) = argument {
+            whole.arg(bytes);
+        }
+    }
+    whole
+}
+
+/// Runs a script call; sends the whole script when the server does not have it (nothing was executed then).
 async fn run_script(lane: &Lane, script: &Composed, command: &Cmd) -> Result<Value, StoreError> {
     let held = lane.connection().await?;
     let mut connection = held.connection.clone();
     let result = match within(lane, command.query_async(&mut connection)).await {
         Err(Fault::Server(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            let mut load = Cmd::new();
-            load.arg("SCRIPT").arg("LOAD").arg(&script.text);
-            let loaded: Result<Value, Fault> = within(lane, load.query_async(&mut connection)).await;
-            match loaded {
-                Ok(_) => within(lane, command.query_async(&mut connection)).await,
-                Err(fault) => Err(fault),
-            }
+            within(lane, with_text(script, command).query_async(&mut connection)).await
         }
         other => other,
     };
@@ -172,20 +187,16 @@ impl Fault {
                 ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::ClusterDown) => {
                     StoreError::Unavailable(error.to_string())
                 }
+                _ if error.code() == Some("OOM") => StoreError::OutOfMemory(error.to_string()),
                 _ => StoreError::Refused(locate(&error.to_string())),
             },
         }
     }
 }
 
-/// True when a call can only give back, so that it may run while the server is out of memory.
-fn only_frees(call: &Call) -> bool {
-    call.ops.iter().all(|op| matches!(op, Op::Settle { .. } | Op::Touch { .. } | Op::Reset { .. }))
-}
-
 impl Store for RedisStore {
     fn apply<'a>(&'a self, pool: &'a PoolId, call: &'a Call) -> BoxFuture<'a, Result<Outcome, StoreError>> {
-        let script = if only_frees(call) { &self.scripts.apply_freeing } else { &self.scripts.apply };
+        let script = if call.ops.iter().all(Op::only_frees) { &self.scripts.apply_freeing } else { &self.scripts.apply };
         self.invoke(&self.hot, script, pool, call).boxed()
     }
 

@@ -98,7 +98,7 @@ impl LiveNode {
 
     /// Takes and gives back: two changes of a counter, and with `slots` two of the pool as well.
     pub async fn flip(&self, workspace: &str, unit: &str) {
-        let reservation = self.take(workspace, unit, 1).await.expect("room");
+        let reservation = self.take(workspace, unit, 1).await.unwrap();
         self.give_back(reservation).await;
     }
 

@@ -1,6 +1,9 @@
+pub mod document;
 pub mod eventually;
+pub mod http;
 pub mod live;
 pub mod node;
+pub mod process;
 pub mod proxy;
 pub mod redis;
 pub mod timed;

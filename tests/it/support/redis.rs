@@ -99,3 +99,27 @@ pub async fn keys_of(connection: &mut MultiplexedConnection, pool: &PoolId) -> V
     // A hash tag has no glob characters in it, so that the pattern is exact.
     redis::cmd("KEYS").arg(format!("qc1:{{{pool}}}:*")).query_async(connection).await.unwrap()
 }
+
+/// A pool's event log, oldest first.
+pub async fn events(connection: &mut MultiplexedConnection, pool: &PoolId) -> Vec<serde_json::Value> {
+    let key = format!("qc1:{{{pool}}}:log");
+    let rows: Vec<(String, Vec<String>)> = redis::cmd("XRANGE").arg(key).arg("-").arg("+").query_async(connection).await.unwrap();
+    rows.iter().map(|(_, fields)| serde_json::from_str(&fields[1]).unwrap()).collect()
+}
+
+/// Status changes by counter (`group/number`; the pool is `/0`), after a check that the log is one
+/// unbroken chain and that each change begins where the last one of its counter ended.
+pub fn changes(events: &[serde_json::Value]) -> BTreeMap<String, Vec<(u64, u64)>> {
+    let mut all: BTreeMap<String, Vec<(u64, u64)>> = BTreeMap::new();
+    let mut previous = "0".repeat(20);
+    for (at, event) in events.iter().enumerate() {
+        assert_eq!((event["seq"].as_u64(), event["prev"].as_str()), (Some(at as u64 + 1), Some(previous.as_str())), "{event}");
+        event["id"].as_str().unwrap().clone_into(&mut previous);
+        let name = format!("{}/{}", event["group"].as_str().unwrap(), event["number"]);
+        let (from, to) = (event["from"].as_u64().unwrap(), event["to"].as_u64().unwrap());
+        let own = all.entry(name).or_default();
+        assert_eq!(own.last().map_or(0, |(_, to)| *to), from, "{event}");
+        own.push((from, to));
+    }
+    all
+}
