@@ -24,6 +24,8 @@ use crate::{
 
 /// Pause between attempts to reach the store at start.
 const RETRY: Duration = Duration::from_millis(200);
+/// How long a node that starts waits until it hears of changes.
+const HEARING: Duration = Duration::from_secs(2);
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +100,9 @@ impl Node {
             coordinator: coordinator.clone(),
             timing: events::Timing::default(),
         };
-        let hub = events::start(parts, &tasks, &stop_tasks)?;
+        let hub = events::start(parts, &tasks, &stop_tasks).inspect_err(|_| stop_tasks.cancel())?;
+        // So that the node is ready from its first answer on. One that does not hear says so by itself.
+        let _ = tokio::time::timeout(HEARING, hub.listening()).await;
         let live = Live::new(hub, live_settings(config), TaskTracker::new(), &registry).map_err(|error| internal(&error))?;
         let settings = http_settings(config);
         let grace = settings.shutdown_grace;

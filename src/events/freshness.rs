@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 /// How well this node hears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ struct Heard {
 /// Shared between those who listen and those who ask.
 pub struct FreshnessState {
     heard: Mutex<Heard>,
+    /// A probe has come back since the node started.
+    proved: watch::Sender<bool>,
     overdue: Duration,
     deaf_after: Duration,
 }
@@ -48,7 +50,7 @@ pub struct FreshnessState {
 impl FreshnessState {
     /// A probe is overdue after two intervals, and the node deaf after `deaf_after`.
     pub fn new(probe: Duration, deaf_after: Duration) -> Arc<Self> {
-        Arc::new(Self { heard: Mutex::default(), overdue: probe * 2, deaf_after })
+        Arc::new(Self { heard: Mutex::default(), proved: watch::Sender::new(false), overdue: probe * 2, deaf_after })
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -72,6 +74,14 @@ impl FreshnessState {
         let mut heard = self.heard();
         heard.returned_at = Some(at);
         heard.unheard_since = None;
+        drop(heard);
+        self.proved.send_if_modified(|proved| !std::mem::replace(proved, true));
+    }
+
+    /// Returns once a probe has come back.
+    pub async fn proved(&self) {
+        // The sender lives as long as this does.
+        let _ = self.proved.subscribe().wait_for(|proved| *proved).await;
     }
 
     /// A probe could not be sent, so that silence proves nothing.

@@ -132,6 +132,11 @@ impl Hub {
         self.0.freshness.read(Instant::now(), self.0.pools.iter().all(|pool| pool.is_verified()))
     }
 
+    /// Returns once this node is known to hear what happens. It may take long while Redis is away.
+    pub async fn listening(&self) {
+        self.0.freshness.proved().await;
+    }
+
     /// Is what this node shows of a pool possibly old?
     pub fn is_stale(&self, pool: &PoolId) -> bool {
         let verified = self.0.by_id.get(pool).is_some_and(|pool| pool.is_verified());
