@@ -1,7 +1,5 @@
 //! Is the limit exact? Traces of requests, replayed in simulated time and compared with an exact log.
 
-use std::collections::VecDeque;
-
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::{
@@ -12,7 +10,7 @@ use crate::{
     cli::{
         CliError,
         bench::{
-            progress,
+            exact_log, progress,
             table::{Table, Target},
         },
     },
@@ -65,29 +63,14 @@ fn traces() -> Vec<Trace> {
     ]
 }
 
-/// What an exact log would have granted.
-fn exact(trace: &[u64]) -> usize {
-    let (mut log, mut granted) = (VecDeque::new(), 0);
-    for at in trace {
-        while log.front().is_some_and(|first| first + WINDOW_US <= *at) {
-            log.pop_front();
-        }
-        if (log.len() as u64) < CAPACITY {
-            log.push_back(*at);
-            granted += 1;
-        }
-    }
-    granted
-}
-
 #[expect(clippy::cast_precision_loss, reason = "small counts")]
 pub async fn run(redis: &PrivateRedis, table: &mut Table) -> Result<(), CliError> {
     let mut simulated = Simulated::start(redis).await?;
-    let (mut most, mut least, mut tried, mut right) = (0.0f64, f64::MAX, 0, 0);
+    let (mut most, mut least, mut tried, mut right) = (0.0f64, f64::MAX, 0u32, 0u32);
     for (name, trace) in traces() {
         progress(format_args!("script, exactness: {name}"));
         simulated.flush().await?;
-        let mut tries = WAITS;
+        let mut left = WAITS;
         let group = Limits { count: 1, capacity: CAPACITY, window_ms: 60_000 }.group("workspace", "w1");
         let shape = shape(&[group]);
         let (mut grants, mut offered) = (Vec::new(), Vec::new());
@@ -96,9 +79,9 @@ pub async fn run(redis: &PrivateRedis, table: &mut Table) -> Result<(), CliError
             offered.push(*at);
             match simulated.reserve(&shape, at_us).await? {
                 None => grants.push(Entry { line: 1, at_us, cost: 1, settled: None, settled_at_us: None }),
-                Some(waits) if tries > 0 && is_next_quiet(&trace, *at, &waits) => {
+                Some(waits) if left > 0 && is_next_quiet(&trace, *at, &waits) => {
                     let Some(Wait::For(wait)) = waits.first() else { continue };
-                    tries -= 1;
+                    left -= 1;
                     tried += 1;
                     let early = simulated.reserve(&shape, at_us + wait - 1).await?.is_some();
                     let granted_at = at_us + wait;
@@ -107,13 +90,13 @@ pub async fn run(redis: &PrivateRedis, table: &mut Table) -> Result<(), CliError
                         grants.push(Entry { line: 1, at_us: granted_at, cost: 1, settled: None, settled_at_us: None });
                     }
                     offered.extend([at + wait - 1, at + wait]);
-                    right += usize::from(early && granted);
+                    right += u32::from(early && granted);
                 }
                 Some(_) => {}
             }
         }
         let over = worst(&grants, WINDOW_US, CAPACITY, Count::Charged).worst as f64 / CAPACITY as f64;
-        let kept = grants.len() as f64 / exact(&offered) as f64;
+        let kept = grants.len() as f64 / f64::from(exact_log::granted(offered, WINDOW_US, CAPACITY));
         (most, least) = (most.max(over), least.min(kept));
         table.figure(format!("{name}: worst window ÷ limit, granted ÷ exact log"), over, "");
         table.note(format!("{kept:.3}"));
@@ -123,7 +106,7 @@ pub async fn run(redis: &PrivateRedis, table: &mut Table) -> Result<(), CliError
     table.row("16  granted ÷ exact log, worst trace", least, "", Target::AtLeast(0.96));
     table.row(
         "17  waits exact to the µs (denied just before, granted then)",
-        right as f64 / tried as f64,
+        f64::from(right) / f64::from(tried),
         "",
         Target::AtLeast(1.0),
     );

@@ -57,7 +57,7 @@ impl Simulated {
     /// Fills limits with as many segments as they keep, up to `now_us`.
     pub async fn fill(&mut self, now_us: u64) -> Result<Arc<GroupSpec>, CliError> {
         let group = Limits { count: 4, capacity: 3200, window_ms: 600_000 }.group("workspace", "full");
-        let shape = shape(&[group.clone()]);
+        let shape = shape(std::slice::from_ref(&group));
         for step in 0..32u64 {
             // Each step is more than a tick later than the one before, and a share of the capacity: a segment of its own.
             let at = now_us - 400_000_000 + step * 12_000_000;
