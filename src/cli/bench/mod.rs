@@ -6,6 +6,7 @@
 
 mod admission;
 mod cpu;
+mod exact_log;
 mod load;
 mod machine;
 mod peer;

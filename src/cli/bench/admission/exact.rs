@@ -1,9 +1,6 @@
 //! Three nodes, one limit: do they together keep it, and use it?
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::{task::JoinSet, time::Instant};
 
@@ -15,6 +12,7 @@ use crate::{
     cli::{
         CliError,
         bench::{
+            exact_log,
             load::Connection,
             table::{
                 Table,
@@ -55,10 +53,11 @@ pub async fn run(redis: &PrivateRedis, table: &mut Table) -> Result<(), CliError
     asked.sort_unstable();
     let entry = |at_us: u64| Entry { line: 1, at_us, cost: 1, settled: None, settled_at_us: None };
     let grants: Vec<Entry> = asked.iter().filter(|(_, granted)| *granted).map(|(at, _)| entry(*at)).collect();
+    let exact = exact_log::granted(asked.iter().map(|(at, _)| *at), WINDOW_US, CAPACITY);
     let over = worst(&grants, WINDOW_US, CAPACITY, Count::Charged).worst as f64 / CAPACITY as f64;
     table.section("Three nodes, one limit of 2000 in 2 s, asked for 1.5 times as much");
     table.row("worst sliding 2 s ÷ limit", over, "", AtMost(1.0));
-    table.row("granted ÷ an exact log of the same requests", grants.len() as f64 / exact(&asked) as f64, "", AtLeast(0.97));
+    table.row("granted ÷ an exact log of the same requests", grants.len() as f64 / f64::from(exact), "", AtLeast(0.97));
     table.note(format!("{} granted of {}", grants.len(), asked.len()));
     Ok(())
 }
@@ -90,19 +89,4 @@ fn decided_at(body: &[u8]) -> Option<u64> {
 #[expect(clippy::disallowed_methods, reason = "compared with Redis' clock on the same machine; decides nothing")]
 fn wall_clock_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(0))
-}
-
-/// What an exact log would have granted of these requests.
-fn exact(asked: &[Asked]) -> usize {
-    let (mut log, mut granted) = (VecDeque::new(), 0);
-    for (at, _) in asked {
-        while log.front().is_some_and(|first| first + WINDOW_US <= *at) {
-            log.pop_front();
-        }
-        if (log.len() as u64) < CAPACITY {
-            log.push_back(*at);
-            granted += 1;
-        }
-    }
-    granted
 }

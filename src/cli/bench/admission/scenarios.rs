@@ -63,7 +63,8 @@ pub fn batch(workspaces: impl Iterator<Item = u32>) -> Vec<u8> {
     request("POST", "/api/quota/batch", &format!(r#"{{"operations":[{}]}}"#, all.join(",")))
 }
 
-fn always(request: Vec<u8>) -> Box<dyn Fn() -> Next> {
+/// The same request over and over.
+pub fn always(request: Vec<u8>) -> Box<dyn Fn() -> Next> {
     Box::new(move || {
         let request = request.clone();
         Box::new(move |_| request.clone())

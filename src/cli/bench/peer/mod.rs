@@ -9,10 +9,10 @@ use super::{
     admission::{
         describe,
         node::Server,
-        scenarios::{POOLS, Scenario, reserve},
+        scenarios::{POOLS, Scenario, always, reserve},
         turns::Runner,
     },
-    load::{Next, request},
+    load::request,
     progress,
     rounds::ratio,
     table::{Table, Target::AtLeast},
@@ -48,13 +48,6 @@ impl Drop for Directory {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
-}
-
-fn always(request: Vec<u8>) -> Box<dyn Fn() -> Next> {
-    Box::new(move || {
-        let request = request.clone();
-        Box::new(move |_| request.clone())
-    })
 }
 
 pub async fn run(args: &BenchArgs, redis: &PrivateRedis, table: &mut Table) -> Result<(), CliError> {
