@@ -1,10 +1,10 @@
 -- configure: set or remove one runtime override, and raise the version that every call names, so
 -- that it acts at once and everywhere.
 --
--- KEYS    1 meta (string) · 2 overrides (hash: limit id, JSON)
+-- KEYS    1 meta (string) · 2 overrides (hash: limit id, JSON) · 3 log (stream)
 -- ARGV    epoch to use if there is none, field, value ('' = remove)
 -- Reply   the new version
--- Writes  both
+-- Writes  meta and overrides; drops the log of an epoch that is lost
 
 -- == read ==
 local meta = load_meta(KEYS[1], tonumber(ARGV[1]))
@@ -16,4 +16,6 @@ if meta.version == 0 then meta.version = meta.epoch end
 if ARGV[3] == '' then redis.call('HDEL', KEYS[2], ARGV[2]) else redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) end
 meta.version, meta.operations = meta.version + 1, meta.operations + 1
 save_meta(KEYS[1], meta)
+-- A log of another epoch cannot be continued.
+if meta.born then redis.call('DEL', KEYS[3]) end
 return string.format('%.0f', meta.version)

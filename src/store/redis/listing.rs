@@ -140,8 +140,14 @@ pub async fn set_override(
     field: &str,
     value: Option<&str>,
 ) -> Result<u64, StoreError> {
-    let mut command = evalsha(script, 2, 64);
-    command.arg(&keys.meta).arg(&keys.overrides).arg(rand::random::<u32>().max(1)).arg(field).arg(value.unwrap_or_default());
+    let mut command = evalsha(script, 3, 64);
+    command
+        .arg(&keys.meta)
+        .arg(&keys.overrides)
+        .arg(&keys.log)
+        .arg(rand::random::<u32>().max(1))
+        .arg(field)
+        .arg(value.unwrap_or_default());
     let reply = run_script(lane, script, &command).await?;
     redis::from_redis_value(reply).map_err(|error| StoreError::Protocol(error.to_string()))
 }
