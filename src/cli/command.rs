@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use super::{
     bench::BenchArgs, check_config::CheckConfigArgs, dev::DevArgs, key::KeyArgs, openapi::OpenApiArgs, serve::ServeArgs,
-    verify_trace::VerifyTraceArgs,
+    verify_trace::VerifyTraceArgs, watch::WatchArgs,
 };
 
 /// Ends the help of every command.
@@ -13,7 +13,7 @@ Exit codes:
    0  fine
    1  what was checked does not hold (verify-trace)
   64  bad usage or configuration: one line for each fault
-  69  Redis cannot be reached
+  69  Redis, or the node to watch, cannot be reached
   70  internal error";
 
 const ENVIRONMENT: &str = "\
@@ -31,6 +31,10 @@ Environment (an empty variable counts as unset):
   OPENAI_TOKEN_LIMIT_PER_MINUTE (150000), OPENAI_DAILY_TOKEN_LIMIT (unset),
   OPENAI_MONTHLY_BUDGET_USD (unset), OPENAI_WARNING_THRESHOLD_PERCENT (90)
       the pool `openai`, which exists where no pool is configured
+  QUOTA_KEY
+      the API key of watch
+  NO_COLOR
+      watch uses no colours
   QUOTA_REDIS_SERVER
       program of the private server of dev and bench; else valkey-server or
       redis-server on PATH";
@@ -89,6 +93,14 @@ pub enum Command {
     /// Runs against a private redis-server (or QUOTA__REDIS__URL), and prints a table; with --json also
     /// the figures for machines.
     Bench(BenchArgs),
+    /// Watch pools live in the terminal.
+    ///
+    /// Shows every counter with a bar (used, held, left), the time until it is whole again, and each
+    /// change of a status as it happens, over the WebSocket of any node. When the connection is lost it
+    /// is made again, and goes on where it was. Keys: q quits, arrows and PgUp/PgDn scroll, left and
+    /// right switch between the lists, Tab switches between pools. Needs a key with the role `read`,
+    /// unless the node asks for none.
+    Watch(WatchArgs),
     /// Make API keys.
     Key(KeyArgs),
 }

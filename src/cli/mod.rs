@@ -10,6 +10,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod verify_trace;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub use key::{KeyArgs, KeyCommand};
 pub use openapi::{OpenApiArgs, OpenApiFormat};
 pub use serve::ServeArgs;
 pub use verify_trace::VerifyTraceArgs;
+pub use watch::WatchArgs;
 
 /// Where the configuration comes from.
 #[expect(clippy::doc_markdown, reason = "these docs are printed as help, where backticks would show")]
@@ -57,7 +59,7 @@ pub enum ExitCode {
     DoesNotHold = 1,
     /// Bad usage, input or configuration.
     Usage = 64,
-    /// Redis cannot be reached.
+    /// Redis, or the node to watch, cannot be reached.
     Unavailable = 69,
     /// Anything else.
     Internal = 70,
@@ -78,7 +80,7 @@ pub enum CliError {
     /// An argument or an input was refused.
     #[error("{0}")]
     Usage(String),
-    /// Redis cannot be reached.
+    /// Redis, or the node to watch, cannot be reached.
     #[error("{0}")]
     Unavailable(String),
     /// Anything else.
@@ -122,6 +124,7 @@ pub async fn run(cli: Cli, env: &Environment) -> Result<ExitCode, CliError> {
         Command::Openapi(args) => openapi::run(args, out).map(|()| ExitCode::Fine),
         Command::CheckConfig(args) => check_config::run(args, env, out).map(|()| ExitCode::Fine),
         Command::VerifyTrace(args) => verify_trace::run(args, out),
+        Command::Watch(args) => watch::run(args, env, out).await.map(|()| ExitCode::Fine),
         Command::Key(args) => key::run(args, out).map(|()| ExitCode::Fine),
     }
 }
