@@ -7,7 +7,7 @@ CAPACITY ?= 500
 WINDOW ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test lint fmt openapi bench verify
+.PHONY: help run dev test lint fmt openapi asyncapi bench verify
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ fmt: ## Format the code
 
 openapi: ## Write the OpenAPI document from the code
 	UPDATE_OPENAPI=1 $(CARGO) test --lib the_committed_file_is_the_document
+
+asyncapi: ## Check the AsyncAPI document with the public parser (needs npm)
+	.ci/asyncapi
 
 bench: ## Measure
 	$(CARGO) run --release -- bench

@@ -7,6 +7,7 @@
 )]
 
 mod architecture;
+mod asyncapi;
 mod cli;
 mod cli_dev;
 mod denial_cache;

@@ -10,7 +10,10 @@ use quota_coordinator::{
     private_redis::PrivateRedis,
 };
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream,
     tungstenite::{Error, Message, client::IntoClientRequest, http::HeaderValue},
@@ -33,7 +36,8 @@ pub async fn keyed(server: &PrivateRedis, pool: &PoolId) -> Node {
     start(server, &slots(pool), &auth).await
 }
 
-async fn start(server: &PrivateRedis, pools: &str, auth: &str) -> Node {
+/// A node for these pools, with that table of how it asks for keys.
+pub async fn start(server: &PrivateRedis, pools: &str, auth: &str) -> Node {
     let text = format!("{pools}\n[redis]\nurl = \"{}\"\n[server]\nshutdown_grace = \"4s\"\n[auth]\n{auth}\n", server.url());
     let config = Config::parse("test.toml", Format::Toml, &text, &Environment::default()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -73,17 +77,23 @@ impl Socket {
     }
 
     pub async fn hear(&mut self) -> Heard {
-        soon("a message", async {
-            loop {
-                match self.0.next().await {
-                    Some(Ok(Message::Text(text))) => return Heard::Text(serde_json::from_str(&text).unwrap()),
-                    Some(Ok(Message::Close(Some(frame)))) => return Heard::Close(frame.code.into(), frame.reason.to_string()),
-                    Some(Ok(Message::Close(None)) | Err(_)) | None => return Heard::Cut,
-                    Some(Ok(_)) => {}
-                }
+        soon("a message", self.hear_next()).await
+    }
+
+    /// The next message, or `None` when none comes for so long.
+    pub async fn hear_within(&mut self, longest: Duration) -> Option<Heard> {
+        timeout(longest, self.hear_next()).await.ok()
+    }
+
+    async fn hear_next(&mut self) -> Heard {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Text(text))) => return Heard::Text(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(Some(frame)))) => return Heard::Close(frame.code.into(), frame.reason.to_string()),
+                Some(Ok(Message::Close(None)) | Err(_)) | None => return Heard::Cut,
+                Some(Ok(_)) => {}
             }
-        })
-        .await
+        }
     }
 
     /// The next text of that type; others before it are passed over, but never events.
