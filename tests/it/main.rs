@@ -33,3 +33,4 @@ mod server_faults;
 mod settlement;
 mod statuses;
 mod support;
+mod watch;
