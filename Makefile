@@ -7,10 +7,10 @@ CAPACITY ?= 500
 WINDOW ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test lint fmt openapi asyncapi bench verify
+.PHONY: help run dev test lint fmt openapi asyncapi manifests bench verify
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Run one node (QUOTA_CONFIG names its configuration)
 	$(CARGO) run --release -- serve
@@ -33,6 +33,9 @@ openapi: ## Write the OpenAPI document from the code
 
 asyncapi: ## Check the AsyncAPI document with the public parser (needs npm)
 	.ci/asyncapi
+
+manifests: ## Build every Kubernetes overlay and check it against the schemas (needs kubectl, python3)
+	.ci/manifests
 
 bench: ## Measure
 	$(CARGO) run --release -- bench

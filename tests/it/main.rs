@@ -26,6 +26,7 @@ mod listing;
 mod live_ws;
 mod lockstep;
 mod lua_contract;
+mod manifests;
 mod periods;
 mod races;
 mod retry_after;
