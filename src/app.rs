@@ -19,7 +19,7 @@ use crate::{
         Store, StoreError,
         redis::{RedisSettings, RedisStore},
     },
-    telemetry::StoreMetrics,
+    telemetry::{LiveMetrics, StoreMetrics},
 };
 
 /// Pause between attempts to reach the store at start.
@@ -101,6 +101,8 @@ impl Node {
             timing: events::Timing::default(),
         };
         let hub = events::start(parts, &tasks, &stop_tasks).inspect_err(|_| stop_tasks.cancel())?;
+        let live_metrics = LiveMetrics::new(hub.clone()).map_err(|error| internal(&error))?;
+        registry.register(Box::new(live_metrics)).map_err(|error| internal(&error))?;
         // So that the node is ready from its first answer on. One that does not hear says so by itself.
         let _ = tokio::time::timeout(HEARING, hub.listening()).await;
         let live = Live::new(hub, live_settings(config), TaskTracker::new(), &registry).map_err(|error| internal(&error))?;

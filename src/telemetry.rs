@@ -1,4 +1,6 @@
-//! Log output, and the metrics of what the coordinator counts.
+//! Log output, and the metrics of what the coordinator and the hub count.
+
+mod live;
 
 use std::{collections::HashMap, io::IsTerminal};
 
@@ -12,6 +14,8 @@ use crate::{
     config::{Log, LogFormat},
     coordinator::{CallCounts, Coordinator},
 };
+
+pub use live::LiveMetrics;
 
 /// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]

@@ -27,6 +27,7 @@ mod live_ws;
 mod lockstep;
 mod lua_contract;
 mod manifests;
+mod metrics;
 mod periods;
 mod races;
 mod retry_after;
