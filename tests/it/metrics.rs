@@ -38,3 +38,17 @@ async fn every_metric_is_explained_and_every_explanation_is_of_a_metric() {
         assert!(text.lines().any(|shown| shown == line), "{line} is not in\n{text}");
     }
 }
+
+#[test]
+fn alerts_are_about_metrics_that_exist() {
+    let rules = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/k8s/monitoring/prometheusrule.yaml")).unwrap();
+    let described = described();
+    let mut found = 0;
+    for expression in rules.lines().filter_map(|line| line.trim().strip_prefix("expr: ")) {
+        for word in expression.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| word.starts_with("quota_")) {
+            assert!(described.contains(word.trim_end_matches("_bucket")), "{word}: {expression}");
+            found += 1;
+        }
+    }
+    assert!(found >= 6);
+}
