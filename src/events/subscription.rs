@@ -125,7 +125,7 @@ impl Subscription {
         let pool = hub.pool(pool)?.clone();
         let subscriber = Arc::new(Subscriber::new(filter, own));
         let (delivery, number) = join::join(&hub, &pool, &subscriber, cursor.ok_or(Reason::NoCursor)).await?;
-        let last = Position::UNBORN;
+        let last = cursor.unwrap_or(Position::UNBORN);
         Ok(Self { pool, hub, subscriber, number, phase: Phase::Live, first: Some(delivery), last })
     }
 
@@ -194,9 +194,12 @@ impl Subscription {
         Delivered { live: queued.live, view: queued.view, prev, status: queued.status }
     }
 
-    fn joined(&mut self, mut delivery: Delivery) -> Delivery {
-        match &mut delivery {
-            Delivery::Snapshot { cursor, .. } | Delivery::Replay { cursor, .. } => self.last = *cursor,
+    fn joined(&mut self, delivery: Delivery) -> Delivery {
+        match &delivery {
+            Delivery::Snapshot { cursor, .. } => self.last = *cursor,
+            // What is passed over after the last event that is shown is no place that the subscriber knows:
+            // the next event must name one as its predecessor.
+            Delivery::Replay { events, .. } => self.last = events.last().map_or(self.last, |event| event.live.position()),
             _ => {}
         }
         delivery

@@ -11,7 +11,7 @@ use quota_coordinator::private_redis::PrivateRedis;
 
 use crate::support::{
     eventually::{eventually, soon},
-    live::{LiveNode, events_up_to, next, next_change, slots},
+    live::{LiveNode, events_up_to, next, next_change, next_event, slots},
     proxy::{Proxy, socket},
     redis::{connection, fresh_pool, shared},
 };
@@ -143,14 +143,21 @@ async fn a_cursor_is_resumed_from_the_ring_from_the_log_or_not_at_all() {
 
     // The second node has an empty ring and reads the log.
     let other = LiveNode::start(shared().await, &pool, &slots(&pool)).await;
+    let mut resumptions = Vec::new();
     for reader in [&node, &other] {
         let mut resumed = reader.watch("w1", Some(cursor)).await;
         let Delivery::Replay { events, cursor: to, .. } = next(&mut resumed).await else { panic!() };
         let seqs: Vec<_> = events.iter().map(|event| (event.prev, event.live.position().seq)).collect();
         assert_eq!(seqs, [(2, 3), (3, 4)]);
         assert_eq!(to.seq, 6, "what is not shown is passed over");
+        resumptions.push(resumed);
     }
     assert_eq!((node.hub.counts().read().ring_resumes, other.hub.counts().read().log_resumes), (1, 1));
+    node.flip("w1", "seats").await;
+    for resumed in &mut resumptions {
+        let next = next_event(resumed).await;
+        assert_eq!((next.prev, next.live.position().seq), (4, 7), "it names the last that was shown");
+    }
 
     let mut admin = connection(shared().await).await;
     let log = format!("qc1:{{{pool}}}:log");

@@ -234,6 +234,7 @@ async fn events_are_streamed_to_browsers_and_resumed_by_their_last_id() {
     };
     let answer = reqwest::get(&url).await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    assert_eq!(answer.headers()["x-accel-buffering"], "no", "a proxy passes each event on at once");
     let reservation = take(&node, "slots", "w1").await;
     let text = read(answer, "\"seq\":4,").await;
     assert!(text.contains("event: quota_initial") && text.contains("event: quota_event") && text.contains("retry: "), "{text}");

@@ -23,6 +23,7 @@ mod http_shutdown;
 mod keys;
 mod lease_end;
 mod listing;
+mod live_chaos;
 mod live_ws;
 mod lockstep;
 mod lua_contract;

@@ -88,6 +88,8 @@ pub async fn serve(request: &Request) -> Result<Response, Problem> {
     let flow = unfold(flow, |mut flow| async move { flow.next().await.map(|event| (event, flow)) });
     let mut response = SSE::new(flow).keep_alive(KEEP_ALIVE).into_response();
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    // Else nginx waits until a packet's worth has come together.
+    response.headers_mut().insert("x-accel-buffering", header::HeaderValue::from_static("no"));
     Ok(response)
 }
 

@@ -1,7 +1,11 @@
 pub mod document;
 pub mod eventually;
+pub mod fleet;
+pub mod follower;
 pub mod http;
+pub mod ledger;
 pub mod live;
+pub mod nginx;
 pub mod node;
 pub mod process;
 pub mod proxy;

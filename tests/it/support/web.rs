@@ -1,6 +1,6 @@
 //! A whole node on a port, and a WebSocket to it.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use quota_coordinator::{
@@ -57,7 +57,12 @@ pub enum Heard {
 
 impl Socket {
     pub async fn connect(node: &Node, query: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
-        let mut request = format!("ws://{}/api/quota/ws?{query}", node.address()).into_client_request().unwrap();
+        Self::at(node.address(), query, headers).await
+    }
+
+    /// As [`Self::connect`], through whatever listens there.
+    pub async fn at(address: SocketAddr, query: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
+        let mut request = format!("ws://{address}/api/quota/ws?{query}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
