@@ -24,6 +24,7 @@ mod keys;
 mod lease_end;
 mod listing;
 mod live_chaos;
+mod live_repair;
 mod live_ws;
 mod lockstep;
 mod lua_contract;

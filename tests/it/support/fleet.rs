@@ -58,6 +58,11 @@ impl Fleet {
         process.signal(signal);
         process.code().await;
     }
+
+    /// Sends a signal, and does not wait for what comes of it.
+    pub fn signal(&self, node: usize, signal: &str) {
+        self.nodes[node].1.as_ref().unwrap().signal(signal);
+    }
 }
 
 fn free(address: Ipv4Addr) -> SocketAddr {

@@ -6,15 +6,26 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, UnixStream},
+    net::{TcpListener, UnixStream, unix::OwnedReadHalf},
     sync::watch,
 };
 
 /// The socket of a private server.
 pub fn socket(server: &quota_coordinator::private_redis::PrivateRedis) -> PathBuf {
     server.url().strip_prefix("redis+unix://").unwrap().into()
+}
+
+/// Which replies of the server are lost at random.
+#[derive(Clone)]
+struct Loss {
+    /// Only those that contain this.
+    of: String,
+    /// One in so many.
+    one_in: u32,
+    seed: u64,
 }
 
 struct Shared {
@@ -32,6 +43,15 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy before the server behind a socket.
     pub async fn before(socket: PathBuf) -> Self {
+        Self::with(socket, None).await
+    }
+
+    /// As [`Self::before`]; one in so many replies that contain the text is lost, each by itself.
+    pub async fn losing(socket: PathBuf, of: &str, one_in: u32, seed: u64) -> Self {
+        Self::with(socket, Some(Loss { of: of.to_owned(), one_in, seed })).await
+    }
+
+    async fn with(socket: PathBuf, loss: Option<Loss>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared { swallows: Mutex::default(), swallowed: watch::Sender::new(0) });
@@ -43,6 +63,10 @@ impl Proxy {
                 let (mut from_server, mut to_server) = server.into_split();
                 tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
                 let shared = accepting.clone();
+                if let Some(loss) = loss.clone() {
+                    tokio::spawn(lose(from_server, to_client, loss, shared));
+                    continue;
+                }
                 tokio::spawn(async move {
                     let mut chunk = vec![0; 1 << 16];
                     while let Ok(n @ 1..) = from_server.read(&mut chunk).await {
@@ -74,8 +98,49 @@ impl Proxy {
         *self.shared.swallows.lock().unwrap() = None;
     }
 
+    /// How many chunks or replies were swallowed.
+    pub fn lost(&self) -> u64 {
+        *self.shared.swallowed.borrow()
+    }
+
     /// Waits until so many chunks were swallowed.
     pub async fn swallowed(&self, count: u64) {
         self.shared.swallowed.subscribe().wait_for(|swallowed| *swallowed >= count).await.unwrap();
+    }
+}
+
+/// Passes whole replies on, but for those that are lost.
+async fn lose(mut server: OwnedReadHalf, mut client: impl AsyncWriteExt + Unpin, loss: Loss, shared: Arc<Shared>) {
+    let mut random = StdRng::seed_from_u64(loss.seed);
+    let mut buffer = Vec::new();
+    while let Ok(1..) = server.read_buf(&mut buffer).await {
+        let (mut at, mut kept) = (0, Vec::with_capacity(buffer.len()));
+        while let Some(length) = reply(&buffer[at..]) {
+            let bytes = &buffer[at..at + length];
+            at += length;
+            if String::from_utf8_lossy(bytes).contains(&loss.of) && random.random_ratio(1, loss.one_in) {
+                shared.swallowed.send_modify(|count| *count += 1);
+            } else {
+                kept.extend_from_slice(bytes);
+            }
+        }
+        buffer.drain(..at);
+        if client.write_all(&kept).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Length of the reply that the bytes begin with; `None` while it is not complete.
+fn reply(bytes: &[u8]) -> Option<usize> {
+    let line = bytes.windows(2).position(|pair| pair == b"\r\n")? + 2;
+    let count = || std::str::from_utf8(&bytes[1..line - 2]).unwrap().parse::<i64>().unwrap();
+    match bytes[0] {
+        b'$' => {
+            let length = usize::try_from(count()).map_or(line, |length| line + length + 2);
+            (bytes.len() >= length).then_some(length)
+        }
+        b'*' | b'>' => (0..count()).try_fold(line, |at, _| Some(at + reply(&bytes[at..])?)),
+        _ => Some(line),
     }
 }
