@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Config, KeyPath, Source, reader::span};
+use super::{Config, KeyPath, Source, prices::day, reader::span};
 use crate::domain::{
-    Kind, Limit, OnLeaseEnd, Pool, Settle,
+    Kind, Limit, OnLeaseEnd, Pool, Price, Settle,
     limit::{Mode, Pattern},
+    unit::format_money,
 };
 
 impl Config {
@@ -17,6 +18,9 @@ impl Config {
         out.sections();
         for (index, pool) in self.pools.iter().enumerate() {
             out.pool(&KeyPath::of(["pools"]).index(index), pool);
+        }
+        for (index, price) in self.prices.iter().enumerate() {
+            out.price(&KeyPath::of(["prices"]).index(index), price);
         }
         out.text
     }
@@ -142,6 +146,27 @@ impl Document<'_> {
             let prefix = format!("{}/", limit.id);
             let companion = pool.limits.iter().find(|other| other.companion && other.id.as_str().starts_with(&prefix));
             self.limit(&at.key("limits").index(index), limit, companion.map(|companion| &**companion));
+        }
+    }
+
+    fn price(&mut self, at: &KeyPath, price: &Price) {
+        self.heading("[[prices]]");
+        if let Some(provider) = price.provider {
+            self.value(at, "provider", quoted(provider.as_str()));
+        }
+        self.value(at, "model", quoted(price.model.as_str()));
+        if let Some(from_us) = price.from_us {
+            self.value(at, "from", quoted(&day(from_us)));
+        }
+        let rates = price.rates;
+        let rates = [
+            ("input", rates.input),
+            ("cached_input", rates.cached_input),
+            ("cache_write", rates.cache_write),
+            ("output", rates.output),
+        ];
+        for (key, nanos) in rates {
+            self.value(at, key, quoted(&format_money(nanos)));
         }
     }
 

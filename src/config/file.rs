@@ -15,6 +15,8 @@ pub struct File {
     pub admin_key: Option<Scalar>,
     /// The pools. Absent: one pool `openai` from the `OPENAI_…` variables.
     pub pools: Option<Vec<PoolFile>>,
+    /// What tokens cost. Absent: only explicit costs count as money.
+    pub prices: Vec<PriceFile>,
     /// The HTTP server.
     pub server: ServerFile,
     /// The Redis that holds all state.
@@ -105,6 +107,26 @@ pub struct LogFile {
     pub format: Option<Scalar>,
     /// `error`, `warn`, `info`, `debug`, `trace`, or `target=level` pairs. Default `info`.
     pub level: Option<Scalar>,
+}
+
+/// `[[prices]]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub struct PriceFile {
+    /// Only for pools of this provider. Default: for all.
+    pub provider: Option<Scalar>,
+    /// A model's name, or a glob.
+    pub model: Option<Scalar>,
+    /// Dollars per million tokens of the prompt.
+    pub input: Option<Scalar>,
+    /// Dollars per million tokens that were read from a cache. Default: as `input`.
+    pub cached_input: Option<Scalar>,
+    /// Dollars per million tokens that were written to a cache. Default: as `input`.
+    pub cache_write: Option<Scalar>,
+    /// Dollars per million tokens of the answer, reasoning included.
+    pub output: Option<Scalar>,
+    /// The first day (UTC) that it is valid on. Default: it always was.
+    pub from: Option<Scalar>,
 }
 
 /// `[[pools]]`

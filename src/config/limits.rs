@@ -180,7 +180,7 @@ fn read_matches(reader: &mut Reader<'_>, path: &KeyPath, written: &BTreeMap<Stri
     matches
 }
 
-fn read_pattern(reader: &mut Reader<'_>, path: &KeyPath, value: &Scalar) -> Option<Pattern> {
+pub(super) fn read_pattern(reader: &mut Reader<'_>, path: &KeyPath, value: &Scalar) -> Option<Pattern> {
     let probe = Scope::new([("key", value.text())]);
     reader.accept(path, probe.map_err(|_| "must be 1 to 256 bytes of printable text, and no provider's secret key"))?;
     reader.accept(path, Pattern::new(value.text()).map_err(|error| format!("must be a value or a glob: {}", error.kind())))

@@ -23,6 +23,7 @@ mod layers;
 mod limits;
 mod path;
 mod pools;
+mod prices;
 mod reader;
 mod redact;
 mod scalar;
@@ -40,11 +41,12 @@ pub use error::{ConfigError, Problem};
 pub use layers::Format;
 pub use path::KeyPath;
 pub use pools::{MAX_LIMITS, MAX_POOLS};
+pub use prices::MAX_PRICES;
 pub use redact::{REDACTED, Secret, SecretUrl, redact_url};
 pub use sections::{History, Log, LogFormat, Redis, Server};
 pub use sources::{Source, Sources};
 
-use crate::domain::{Pool, PoolId};
+use crate::domain::{Pool, PoolId, Price};
 use layers::Layers;
 use reader::Reader;
 
@@ -56,6 +58,8 @@ const ID_RULE: &str = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, starting
 pub struct Config {
     /// Every pool, in the order of the file; at least one.
     pub pools: Vec<Arc<Pool>>,
+    /// Every price, in the order of the file. Each pool has those that concern it.
+    pub prices: Vec<Price>,
     /// How HTTP is served.
     pub server: Server,
     /// Where all state lives.
@@ -99,7 +103,8 @@ impl Config {
         }
         let file = reader::deserialize(&layers)?;
         let mut reader = Reader::new(&layers, problems);
-        let pools = pools::read_pools(&mut reader, file.pools.as_deref().unwrap_or_default());
+        let prices = prices::read_prices(&mut reader, &file.prices);
+        let pools = pools::read_pools(&mut reader, file.pools.as_deref().unwrap_or_default(), &prices);
         let server = sections::read_server(&mut reader, &file.server);
         let redis = sections::read_redis(&mut reader, &file.redis);
         let auth = auth::read_auth(&mut reader, &file.auth, &pools);
@@ -111,7 +116,7 @@ impl Config {
         }
         reader.finish()?;
         let pools = pools.into_iter().map(Arc::new).collect();
-        Ok(Self { pools, server, redis, auth, admin_key, history, log, warnings, sources: layers.sources })
+        Ok(Self { pools, prices, server, redis, auth, admin_key, history, log, warnings, sources: layers.sources })
     }
 
     /// The pool of that id.

@@ -3,18 +3,19 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{ID_RULE, file::PoolFile, limits, path::KeyPath, reader::Reader};
-use crate::domain::{Number, Pool, PoolId, Provider, Unit};
+use crate::domain::{Number, Pool, PoolId, Price, Prices, Provider, Unit};
 
 /// Most limits in a pool, companions of `smooth` included: one script call looks at all of them.
 pub const MAX_LIMITS: usize = 64;
 /// Most pools.
 pub const MAX_POOLS: usize = 256;
 
-const PROVIDERS: [Provider; 6] =
+/// Every provider, by its word.
+pub(super) const PROVIDERS: [Provider; 6] =
     [Provider::Openai, Provider::Azure, Provider::Anthropic, Provider::Gemini, Provider::Bedrock, Provider::Generic];
 
 /// Reads every pool; faults are in the reader afterwards.
-pub(super) fn read_pools(reader: &mut Reader<'_>, files: &[PoolFile]) -> Vec<Pool> {
+pub(super) fn read_pools(reader: &mut Reader<'_>, files: &[PoolFile], prices: &[Price]) -> Vec<Pool> {
     let at = KeyPath::of(["pools"]);
     if files.is_empty() || files.len() > MAX_POOLS {
         reader.refuse(&at, format!("must list 1 to {MAX_POOLS} pools, has {}", files.len()));
@@ -22,7 +23,7 @@ pub(super) fn read_pools(reader: &mut Reader<'_>, files: &[PoolFile]) -> Vec<Poo
     let mut pools: Vec<Pool> = Vec::with_capacity(files.len());
     for (index, file) in files.iter().enumerate() {
         let path = at.index(index);
-        let Some(pool) = read_pool(reader, &path, file) else { continue };
+        let Some(pool) = read_pool(reader, &path, file, prices) else { continue };
         if let Some(earlier) = pools.iter().position(|other| other.id == pool.id) {
             reader.refuse(&path.key("id"), format!("is the id of pools[{earlier}], too; each pool needs its own"));
         }
@@ -31,7 +32,7 @@ pub(super) fn read_pools(reader: &mut Reader<'_>, files: &[PoolFile]) -> Vec<Poo
     pools
 }
 
-fn read_pool(reader: &mut Reader<'_>, path: &KeyPath, file: &PoolFile) -> Option<Pool> {
+fn read_pool(reader: &mut Reader<'_>, path: &KeyPath, file: &PoolFile, prices: &[Price]) -> Option<Pool> {
     let id_path = path.key("id");
     let id = reader.required(&id_path, file.id.as_ref());
     let id = id.and_then(|id| reader.accept(&id_path, PoolId::new(id.text()).map_err(|_| ID_RULE)));
@@ -73,5 +74,6 @@ fn read_pool(reader: &mut Reader<'_>, path: &KeyPath, file: &PoolFile) -> Option
         let rule = format!("must list at most {MAX_LIMITS} limits, companions of `smooth` included; has {}", limits.len());
         reader.refuse(&limits_path, rule);
     }
-    Some(Pool { id: id?, provider, limits, units, record_retention })
+    let prices = Arc::new(Prices::of(provider, prices));
+    Some(Pool { id: id?, provider, limits, units, prices, record_retention })
 }

@@ -11,9 +11,9 @@ use quick_cache::sync::Cache;
 use super::types::Figure;
 use crate::{
     domain::{
-        Cost, Estimate, Kind, Limit, Mode, Number, OnLeaseEnd, Partition, PlanError, Pool, PoolStatus, Priority, Scope, Settle,
-        Unit,
+        Cost, Kind, Limit, Mode, Number, OnLeaseEnd, Partition, PlanError, Pool, PoolStatus, Priority, Scope, Settle, Unit,
         period::{Calendar, PeriodLength},
+        plan::Priced,
     },
     store::{
         Overrides,
@@ -232,7 +232,7 @@ impl Catalogue {
         &self,
         scope: &Scope,
         cost: &Cost,
-        estimate: Option<&Estimate>,
+        estimate: Option<&Priced<'_>>,
         priority: Priority,
         opens: bool,
     ) -> Result<Prepared, PlanError> {

@@ -13,6 +13,7 @@ mod lookups;
 mod meter;
 pub mod notifications;
 mod once;
+mod pricing;
 mod queue;
 mod reads;
 mod reservations;
@@ -119,10 +120,16 @@ impl Coordinator {
         let queue = self.queue(&request.ask.pool)?;
         let scope = scope_of(&request.ask)?;
         let identity = reservations::Identity::of(&request, &scope);
-        let blob = reservations::blob(&scope, &request.metadata, &request.principal, request.ask.priority);
+        let blob = reservations::blob(
+            &scope,
+            &request.metadata,
+            &request.principal,
+            request.ask.priority,
+            own_model(&request.ask, &scope),
+        );
         for _ in 0..RENEWALS {
             let catalogue = queue.catalogue.load_full();
-            let prepared = prepare(&catalogue, &request.ask, &scope, true)?;
+            let prepared = prepare(queue, &catalogue, &request.ask, &scope, true)?;
             if request.idempotency_key.is_none()
                 && let Some(denial) = queue.denials.find(&prepared.shape, &prepared.costs, Instant::now())
             {
@@ -160,7 +167,7 @@ impl Coordinator {
         let scope = scope_of(&ask)?;
         for _ in 0..RENEWALS {
             let catalogue = queue.catalogue.load_full();
-            let prepared = prepare(&catalogue, &ask, &scope, true)?;
+            let prepared = prepare(queue, &catalogue, &ask, &scope, true)?;
             let op = Op::Check { shape: prepared.shape.clone(), costs: prepared.costs.clone() };
             let Some(answered) = renewed(queue.submit(&catalogue, op).await, queue.id())? else { continue };
             return answers::verdict(&catalogue, &prepared, &answered);
@@ -175,7 +182,7 @@ impl Coordinator {
         let (record, fingerprint) = reservations::use_identity(&request, &scope);
         for _ in 0..RENEWALS {
             let catalogue = queue.catalogue.load_full();
-            let prepared = prepare(&catalogue, &request.ask, &scope, false)?;
+            let prepared = prepare(queue, &catalogue, &request.ask, &scope, false)?;
             let op = Op::Record { shape: prepared.shape.clone(), costs: prepared.costs.clone(), record, fingerprint };
             let Some(answered) = renewed(queue.submit(&catalogue, op).await, queue.id())? else { continue };
             let replayed = match answered.answer {
@@ -242,8 +249,21 @@ fn scope_of(ask: &Ask) -> Result<Scope, CoordinatorError> {
     }
 }
 
-fn prepare(catalogue: &Catalogue, ask: &Ask, scope: &Scope, opens: bool) -> Result<catalogue::Prepared, CoordinatorError> {
-    Ok(catalogue.prepare(scope, &ask.cost, ask.estimate.as_ref(), ask.priority, opens)?)
+/// The estimate's model, where it is another than the scope's: it has a price of its own.
+fn own_model<'a>(ask: &'a Ask, scope: &Scope) -> Option<&'a str> {
+    let model = ask.estimate.as_ref()?.model.as_deref()?;
+    (scope.get("model") != Some(model)).then_some(model)
+}
+
+fn prepare(
+    queue: &PoolQueue,
+    catalogue: &Catalogue,
+    ask: &Ask,
+    scope: &Scope,
+    opens: bool,
+) -> Result<catalogue::Prepared, CoordinatorError> {
+    let estimate = ask.estimate.as_ref().map(|estimate| estimate.priced(&catalogue.pool, scope, queue.clock.about_us()));
+    Ok(catalogue.prepare(scope, &ask.cost, estimate.as_ref(), ask.priority, opens)?)
 }
 
 /// `None` when the request must be made anew.

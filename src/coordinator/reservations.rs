@@ -31,10 +31,12 @@ struct Kept {
     principal: String,
     #[serde(rename = "q", default)]
     priority: String,
+    #[serde(rename = "e", default)]
+    model: Option<String>,
 }
 
-/// Scope, metadata, principal and priority for the record.
-pub fn blob(scope: &Scope, metadata: &Metadata, principal: &str, priority: Priority) -> Bytes {
+/// Scope, metadata, principal, priority, and a model that is not the scope's, for the record.
+pub fn blob(scope: &Scope, metadata: &Metadata, principal: &str, priority: Priority, model: Option<&str>) -> Bytes {
     #[derive(Serialize)]
     struct Keeping<'a> {
         #[serde(rename = "s")]
@@ -45,9 +47,11 @@ pub fn blob(scope: &Scope, metadata: &Metadata, principal: &str, priority: Prior
         principal: &'a str,
         #[serde(rename = "q", skip_serializing_if = "Option::is_none")]
         priority: Option<&'a str>,
+        #[serde(rename = "e", skip_serializing_if = "Option::is_none")]
+        model: Option<&'a str>,
     }
     let priority = (priority != Priority::Normal).then(|| priority.as_str());
-    serde_json::to_vec(&Keeping { scope, metadata, principal, priority }).unwrap_or_default().into()
+    serde_json::to_vec(&Keeping { scope, metadata, principal, priority, model }).unwrap_or_default().into()
 }
 
 /// Which record a reserve writes, and how a repetition is recognised.
@@ -151,6 +155,7 @@ fn view(catalogue: &Catalogue, pool: &PoolId, id: RecordId, record: &Record, clo
         metadata: Metadata::new(),
         principal: String::new(),
         priority: String::new(),
+        model: None,
     });
     ReservationView {
         reservation: id_of(pool, id, record),
@@ -167,6 +172,12 @@ fn view(catalogue: &Catalogue, pool: &PoolId, id: RecordId, record: &Record, clo
 /// The scope and the priority that a reservation was made for.
 pub fn asked(record: &Record) -> (Scope, Priority) {
     serde_json::from_slice::<Kept>(&record.blob).map(|kept| (kept.scope, Priority::from_word(&kept.priority))).unwrap_or_default()
+}
+
+/// The model that a reservation was made for: the estimate's, else the scope's.
+pub fn model_of(record: &Record) -> Option<String> {
+    let kept: Kept = serde_json::from_slice(&record.blob).ok()?;
+    kept.model.or_else(|| kept.scope.get("model").map(str::to_owned))
 }
 
 impl Coordinator {

@@ -41,9 +41,14 @@ impl Coordinator {
         let (queue, id) = self.find(&request.reservation)?;
         queue.catalogue.load().pool.check_units(&request.cost)?;
         let estimated = [u8::from(request.estimated)];
-        let fingerprint = ids::fingerprint([b"commit".as_slice(), request.cost.to_text().as_bytes(), &estimated]);
-        let costs = request.cost.iter().map(|(unit, amount)| (unit.number(), amount)).collect();
-        let how = Settlement::Commit { costs, estimated: request.estimated };
+        // Of what was said, not of what it is priced at: prices may differ between nodes while they are changed.
+        let used = request.used.as_ref().map(|used| format!("{} {}", used.tokens.to_text(), used.model.as_deref().unwrap_or("")));
+        let cost = request.cost.to_text();
+        let parts = [b"commit".as_slice(), cost.as_bytes(), &estimated];
+        let fingerprint = ids::fingerprint(parts.into_iter().chain(used.as_ref().map(String::as_bytes)));
+        let known = self.true_cost(queue, &id, &request).await?;
+        let costs = known.cost.iter().map(|(unit, amount)| (unit.number(), amount)).collect();
+        let how = Settlement::Commit { costs, estimated: known.estimated };
         let target = Target { record: id.record, nonce: Some(id.nonce), groups: id.groups };
         let (catalogue, answered) = settle(queue, target, how, fingerprint).await?;
         finish(&catalogue, queue, id.record, answered)

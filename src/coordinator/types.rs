@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use super::error::CoordinatorError;
-use crate::domain::{Cost, CounterStatus, Estimate, Limit, Partition, PoolId, PoolStatus, Priority, Scope, Unit};
+use crate::domain::{Cost, CounterStatus, Estimate, Limit, Partition, PoolId, PoolStatus, Priority, Scope, TokenUse, Unit};
 
 /// Free text that a caller attaches to a reservation (bounded by the edge).
 pub type Metadata = BTreeMap<String, String>;
@@ -59,8 +59,19 @@ pub struct Commit {
     pub reservation: String,
     /// True costs; units not named keep their hold.
     pub cost: Cost,
+    /// What the call used; gives the cost in money where `cost` does not.
+    pub used: Option<Used>,
     /// The true cost is not known: the hold is charged and marked.
     pub estimated: bool,
+}
+
+/// Tokens, and whose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// By what they are billed as.
+    pub tokens: TokenUse,
+    /// The model that answered; `None` = the one that was reserved for.
+    pub model: Option<String>,
 }
 
 /// Give everything back.

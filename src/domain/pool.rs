@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use super::{
     ids::{LimitId, PoolId},
     limit::Limit,
+    price::Prices,
     unit::{STANDARD_UNITS, Unit},
 };
 
@@ -51,6 +52,8 @@ pub struct Pool {
     pub limits: Vec<Arc<Limit>>,
     /// Units of the operator's own that no limit counts but that requests may carry.
     pub units: BTreeSet<Unit>,
+    /// What tokens cost here.
+    pub prices: Arc<Prices>,
     /// How long the record of a reservation is kept after its lease ended (at most 24 h).
     pub record_retention: Duration,
 }
@@ -59,6 +62,11 @@ impl Pool {
     /// The limit of that id.
     pub fn limit(&self, id: &LimitId) -> Option<&Arc<Limit>> {
         self.limits.iter().find(|limit| limit.id == *id)
+    }
+
+    /// Does any limit count money?
+    pub fn counts_money(&self) -> bool {
+        self.limits.iter().any(|limit| limit.unit.is_money())
     }
 
     /// May a request carry a cost in this unit? A typo must not pass for free.

@@ -47,6 +47,11 @@ impl Unit {
         Self(Self::REQUESTS.into())
     }
 
+    /// The unit of money.
+    pub fn money() -> Self {
+        Self::standard(Self::COST_USD)
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -124,6 +129,15 @@ impl Cost {
     /// The amount of a unit, absent when it was not given.
     pub fn get(&self, unit: &Unit) -> Option<u64> {
         self.0.iter().find(|(u, _)| u == unit).map(|(_, amount)| *amount)
+    }
+
+    /// Takes over what is not set here.
+    pub fn fill(&mut self, other: &Self) {
+        for (unit, amount) in other.iter() {
+            if self.get(unit).is_none() {
+                self.set(unit.clone(), amount);
+            }
+        }
     }
 
     /// Entries in name order.

@@ -1,4 +1,4 @@
-//! What a provider says that a call used, as true costs in `tokens`, `input_tokens` and `output_tokens`.
+//! What a provider says that a call used, as true costs in `tokens`, `input_tokens` and `output_tokens`, and as what it bills.
 //!
 //! Each provider has its own names, and its own idea of what is counted: a token read from a cache is part of
 //! OpenAI's prompt and of nothing that Anthropic or Bedrock limit. A [`Shape`] says which fields are summed. Fields that
@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{
     pool::Provider,
+    price::TokenUse,
     unit::{Cost, MAX_AMOUNT, Unit},
 };
 
@@ -33,6 +34,29 @@ struct Shape {
     uncounted: &'static [&'static str],
     /// Objects that split the counts above into parts: checked, and counted already.
     details: &'static [&'static str],
+    /// Read from a cache.
+    cached: Cached,
+    /// Written to a cache; one of `input`.
+    cache_write: Option<&'static str>,
+}
+
+/// Where a shape says how many tokens came from a cache.
+enum Cached {
+    /// In `cached_tokens` of this object; they are part of the input.
+    In(&'static str),
+    /// In this count; they are part of the input.
+    Within(&'static str),
+    /// In this count; they are not part of the input.
+    Beside(&'static str),
+}
+
+/// What a usage object stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// The true costs. A unit that the object says nothing about is left out.
+    pub cost: Cost,
+    /// What is billed; absent where the input, or the output, is not known.
+    pub billed: Option<TokenUse>,
 }
 
 /// OpenAI's chat completions, and everything that speaks like them.
@@ -42,6 +66,8 @@ const CHAT: Shape = Shape {
     total: Some("total_tokens"),
     uncounted: &[],
     details: &["prompt_tokens_details", "completion_tokens_details"],
+    cached: Cached::In("prompt_tokens_details"),
+    cache_write: None,
 };
 
 /// OpenAI's Responses.
@@ -51,6 +77,8 @@ const RESPONSES: Shape = Shape {
     total: Some("total_tokens"),
     uncounted: &[],
     details: &["input_tokens_details", "output_tokens_details"],
+    cached: Cached::In("input_tokens_details"),
+    cache_write: None,
 };
 
 /// Anthropic's messages: the input is without what the cache was read and written for; writing counts, reading does not.
@@ -60,6 +88,8 @@ const MESSAGES: Shape = Shape {
     total: None,
     uncounted: &["cache_read_input_tokens"],
     details: &[],
+    cached: Cached::Beside("cache_read_input_tokens"),
+    cache_write: Some("cache_creation_input_tokens"),
 };
 
 /// Gemini's `usageMetadata`: the prompt is with what came from the cache, the candidates are without thoughts.
@@ -69,6 +99,8 @@ const GENERATE: Shape = Shape {
     total: Some("totalTokenCount"),
     uncounted: &["cachedContentTokenCount"],
     details: &[],
+    cached: Cached::Within("cachedContentTokenCount"),
+    cache_write: None,
 };
 
 /// Bedrock's Converse: its total counts what was read from the cache, which the limits do not.
@@ -78,6 +110,8 @@ const CONVERSE: Shape = Shape {
     total: None,
     uncounted: &["cacheReadInputTokens", "totalTokens"],
     details: &[],
+    cached: Cached::Beside("cacheReadInputTokens"),
+    cache_write: Some("cacheWriteInputTokens"),
 };
 
 /// What else may be around the counts: Gemini's field of the response.
@@ -91,12 +125,12 @@ fn shapes(provider: Provider) -> &'static [&'static Shape] {
         Provider::Anthropic => &[&MESSAGES, &CHAT],
         Provider::Gemini => &[&GENERATE, &CHAT],
         Provider::Bedrock => &[&CONVERSE, &MESSAGES],
-        Provider::Generic => &[&CHAT, &MESSAGES, &GENERATE, &CONVERSE],
+        Provider::Generic => &[&CHAT, &MESSAGES, &RESPONSES, &GENERATE, &CONVERSE],
     }
 }
 
-/// The true costs that a provider's usage object stands for. A unit that the object says nothing about is left out.
-pub fn cost(provider: Provider, usage: &Map<String, Value>) -> Result<Cost, InvalidUsage> {
+/// What a provider's usage object stands for.
+pub fn read(provider: Provider, usage: &Map<String, Value>) -> Result<Said, InvalidUsage> {
     let (base, fields) = match usage.get(WRAPPER) {
         Some(Value::Object(inner)) => (format!("/{WRAPPER}"), inner),
         Some(_) => return Err(refuse(format!("/{WRAPPER}"), "must be an object")),
@@ -104,11 +138,13 @@ pub fn cost(provider: Provider, usage: &Map<String, Value>) -> Result<Cost, Inva
     };
     let reader = Reader { base, fields };
     let shapes = shapes(provider);
-    // Several shapes call their total the same, so the parts decide first.
+    // Several shapes call their parts or their total the same, so what only one of them has decides first.
+    let details = |shape: &&&Shape| reader.has_any(shape.details) && reader.has_any(shape.input.iter().chain(shape.output));
     let parts = |shape: &&&Shape| reader.has_any(shape.input.iter().chain(shape.output));
     let total = |shape: &&&Shape| reader.has_any(&shape.total);
-    match shapes.iter().find(parts).or_else(|| shapes.iter().find(total)) {
-        Some(shape) => reader.cost(shape),
+    let find = |rule: &dyn Fn(&&&'static Shape) -> bool| shapes.iter().find(|shape| rule(shape));
+    match find(&details).or_else(|| find(&parts)).or_else(|| find(&total)) {
+        Some(shape) => reader.read(shape),
         None => Err(refuse(reader.base, format!("names no count; known are: {}", names(shapes)))),
     }
 }
@@ -138,7 +174,7 @@ impl Reader<'_> {
         names.into_iter().any(|name| self.fields.get(*name).is_some_and(|value| !value.is_null()))
     }
 
-    fn cost(&self, shape: &Shape) -> Result<Cost, InvalidUsage> {
+    fn read(&self, shape: &Shape) -> Result<Said, InvalidUsage> {
         for name in shape.uncounted {
             self.count(name)?;
         }
@@ -161,7 +197,29 @@ impl Reader<'_> {
                 cost.set(Unit::standard(unit), amount);
             }
         }
-        Ok(cost)
+        Ok(Said { cost, billed: self.billed(shape, input, tokens)? })
+    }
+
+    /// What is not input is output: thoughts that only the total tells, and all of it where only a total is known.
+    fn billed(&self, shape: &Shape, input: Option<u64>, tokens: Option<u64>) -> Result<Option<TokenUse>, InvalidUsage> {
+        let Some(tokens) = tokens else { return Ok(None) };
+        let input = input.unwrap_or(0);
+        let output = tokens.saturating_sub(input);
+        let (beside, within) = match shape.cached {
+            Cached::In(object) => (0, self.part(object, "cached_tokens")?),
+            Cached::Within(name) => (0, self.count(name)?.unwrap_or(0)),
+            Cached::Beside(name) => (self.count(name)?.unwrap_or(0), 0),
+        };
+        let within = within.min(input);
+        let cache_write = shape.cache_write.map(|name| self.count(name)).transpose()?.flatten().unwrap_or(0);
+        let fresh = input.saturating_sub(within + cache_write);
+        Ok(Some(TokenUse { input: fresh, cached: beside + within, cache_write, output }))
+    }
+
+    /// A count in an object of details.
+    fn part(&self, object: &str, name: &str) -> Result<u64, InvalidUsage> {
+        let value = self.fields.get(object).and_then(|parts| parts.get(name));
+        Ok(count(&format!("{}/{object}", self.base), name, value)?.unwrap_or(0))
     }
 
     /// The sum of those that are there; absent where none is. Too few to overflow.

@@ -104,7 +104,7 @@ mod tests {
             {"op": "release", "reservation": "r", "idempotency_key": "k"},
             {"op": "release"},
             {"op": "extend", "reservation": "r", "cost": {"tokens": 1}},
-            {"op": "record", "metadata": {}, "usage": {}},
+            {"op": "record", "metadata": {}, "model": "m"},
         ]}));
         assert_eq!(
             refused,
@@ -117,7 +117,7 @@ mod tests {
                 "/operations/3/reservation",
                 "/operations/4/cost",
                 "/operations/5/metadata",
-                "/operations/5/usage"
+                "/operations/5/model"
             ]
         );
     }

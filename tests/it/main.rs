@@ -31,6 +31,7 @@ mod lua_contract;
 mod manifests;
 mod metrics;
 mod periods;
+mod prices;
 mod races;
 mod retry_after;
 mod server_faults;

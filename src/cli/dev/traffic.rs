@@ -68,7 +68,7 @@ async fn one_call(coordinator: Coordinator) {
     if let Ok(unit) = Unit::new("tokens") {
         cost.set(unit, tokens * share / 100);
     }
-    let commit = Commit { reservation: grant.reservation, cost, estimated: false };
+    let commit = Commit { reservation: grant.reservation, cost, used: None, estimated: false };
     if let Err(error) = coordinator.commit(commit).await {
         tracing::debug!(%error, "a pretended commit failed");
     }

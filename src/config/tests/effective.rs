@@ -46,6 +46,18 @@ capacity = 5
 kind = "concurrency"
 optional = true
 events = false
+[[prices]]
+provider = "azure"
+model = "gpt-4o*"
+input = 2.5
+cached_input = "1.25"
+output = 10
+from = "2026-02-01"
+[[prices]]
+model = "*"
+input = "0.000000001"
+cache_write = 9000000
+output = 0.1
 "#;
 
 #[test]
@@ -54,6 +66,7 @@ fn it_reads_back_as_the_same_configuration() {
     let again = parse(&config.to_toml()).unwrap();
     assert_eq!(format!("{:#?}", config.pools), format!("{:#?}", again.pools));
     assert_eq!((&config.server, &config.redis, &config.history), (&again.server, &again.redis, &again.history));
+    assert_eq!(format!("{:#?}", config.prices), format!("{:#?}", again.prices));
     assert_eq!((&config.auth, &config.log), (&again.auth, &again.log));
 }
 
@@ -74,5 +87,7 @@ fn each_value_names_its_source() {
     assert_eq!(source("capacity = \"0.1\""), "q.toml");
     assert_eq!(source("capacity = 5 "), "q.toml");
     assert_eq!(source("time_zone = \"Europe/Berlin\""), "q.toml");
+    assert_eq!((source("input = \"2.5\""), source("from = \"2026-02-01\"")), ("q.toml".into(), "q.toml".into()));
+    assert_eq!((source("cached_input = \"1.25\""), source("cache_write = \"2.5\"")), ("q.toml".into(), "default".into()));
     assert_eq!(source("settle = \"actual\""), "default");
 }

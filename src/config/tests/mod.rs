@@ -3,6 +3,7 @@
 mod effective;
 mod environment;
 mod limits;
+mod prices;
 mod refused;
 
 use super::{Config, ConfigError, Environment, Format};

@@ -193,7 +193,7 @@ fn misspelt_and_misplaced_keys_name_what_is_known() {
     // A secret under a misspelt or misplaced key is not repeated.
     refused(
         "admin_kye = \"s3cret\"",
-        "q.toml: admin_kye: is not a known key; known here: `admin_key`, `pools`, `server`, `redis`, `auth`, `history`, `log`",
+        "q.toml: admin_kye: is not a known key; known here: `admin_key`, `pools`, `prices`, `server`, `redis`, `auth`, `history`, `log`",
     );
     refused("redis = \"redis://:s3cret@h\"", "q.toml: redis = a text: must be a table");
     refused("admin_key = [\"s3cret\"]", "q.toml: admin_key = a list: must be a single value (text, a number, true or false)");

@@ -6,7 +6,7 @@ use super::*;
 type Mapped = (Option<u64>, Option<u64>, Option<u64>);
 
 fn map(provider: Provider, usage: &Value) -> Result<Mapped, InvalidUsage> {
-    let cost = cost(provider, usage.as_object().unwrap())?;
+    let cost = read(provider, usage.as_object().unwrap())?.cost;
     let of = |unit| cost.get(&Unit::standard(unit));
     Ok((of(Unit::TOKENS), of(Unit::INPUT_TOKENS), of(Unit::OUTPUT_TOKENS)))
 }
@@ -105,4 +105,56 @@ fn what_is_wrong_is_named_by_its_place() {
         "names no count; known are: input_tokens, cache_creation_input_tokens, output_tokens, \
          prompt_tokens, completion_tokens, total_tokens"
     );
+}
+
+#[test]
+fn what_is_billed_counts_each_token_once() {
+    use Provider::{Anthropic, Bedrock, Gemini, Generic, Openai};
+    let bill = |input, cached, cache_write, output| Some(TokenUse { input, cached, cache_write, output });
+    let responses =
+        json!({"input_tokens": 36, "input_tokens_details": {"cached_tokens": 30}, "output_tokens": 87, "total_tokens": 123});
+    for (provider, usage, billed) in [
+        // OpenAI's prompt is with what the cache was read for, its completion with the reasoning.
+        (
+            Openai,
+            json!({"prompt_tokens": 1200, "completion_tokens": 300, "total_tokens": 1500,
+                "prompt_tokens_details": {"cached_tokens": 1024}, "completion_tokens_details": {"reasoning_tokens": 200}}),
+            bill(176, 1024, 0, 300),
+        ),
+        (Openai, responses.clone(), bill(6, 30, 0, 87)),
+        (Generic, responses, bill(6, 30, 0, 87)),
+        // Anthropic's input is without both.
+        (
+            Anthropic,
+            json!({"input_tokens": 50, "cache_creation_input_tokens": 248, "cache_read_input_tokens": 100_000, "output_tokens": 503}),
+            bill(50, 100_000, 248, 503),
+        ),
+        (Generic, json!({"input_tokens": 50, "cache_read_input_tokens": 7, "output_tokens": 3}), bill(50, 7, 0, 3)),
+        (
+            Gemini,
+            json!({"promptTokenCount": 10, "cachedContentTokenCount": 4, "candidatesTokenCount": 20, "thoughtsTokenCount": 70,
+                "toolUsePromptTokenCount": 5, "totalTokenCount": 105}),
+            bill(11, 4, 0, 90),
+        ),
+        (
+            Bedrock,
+            json!({"inputTokens": 30, "outputTokens": 628, "cacheReadInputTokens": 4000, "cacheWriteInputTokens": 1000}),
+            bill(30, 4000, 1000, 628),
+        ),
+        // Thoughts that only the total tells, and a total alone.
+        (Gemini, json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 115}), bill(10, 0, 0, 105)),
+        (Openai, json!({"total_tokens": 9}), bill(0, 0, 0, 9)),
+        (Openai, json!({"prompt_tokens": 8, "total_tokens": 8}), bill(8, 0, 0, 0)),
+        // Nonsense is billed, and not less than the prompt.
+        (
+            Openai,
+            json!({"prompt_tokens": 8, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 99}}),
+            bill(0, 8, 0, 0),
+        ),
+        // One side alone is not a bill.
+        (Openai, json!({"completion_tokens": 3}), None),
+        (Anthropic, json!({"input_tokens": 3}), None),
+    ] {
+        assert_eq!(read(provider, usage.as_object().unwrap()).unwrap().billed, billed, "{provider:?}: {usage}");
+    }
 }

@@ -9,7 +9,10 @@ use poem::{
 use poem_openapi::error::{ParseParamError, ParsePathError};
 
 use super::{FieldError, Problem};
-use crate::{coordinator::types::CoordinatorError, domain::PlanError};
+use crate::{
+    coordinator::types::CoordinatorError,
+    domain::{PlanError, Unit},
+};
 
 /// A failure of the coordinator. `cost` is the JSON pointer of the costs in the request's body.
 pub fn from_coordinator(error: CoordinatorError, cost: &str) -> Problem {
@@ -42,8 +45,10 @@ pub fn from_coordinator(error: CoordinatorError, cost: &str) -> Problem {
 
 fn from_plan(plan: &PlanError, cost: &str) -> Problem {
     let (code, title, unit) = match plan {
-        PlanError::UnknownUnit { unit, .. } => ("unknown_unit", "Unit is not known", unit),
-        PlanError::MissingUnit { unit, .. } => ("missing_unit", "Cost is missing", unit),
+        PlanError::UnknownUnit { unit, .. } => ("unknown_unit", "Unit is not known", unit.as_str()),
+        PlanError::MissingUnit { unit, .. } => ("missing_unit", "Cost is missing", unit.as_str()),
+        PlanError::UnknownPrice { .. } => ("unknown_price", "Price is not known", Unit::COST_USD),
+        PlanError::CostTooLarge => ("cost_too_large", "Cost is too large", Unit::COST_USD),
     };
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, title, plan.to_string())
         .with_errors(vec![FieldError::at(format!("{cost}/{unit}"), plan)])
@@ -111,6 +116,12 @@ mod tests {
             (E::UnknownLimit { pool: pool(), limit: "l".into() }, 404, "unknown_limit"),
             (E::Plan(PlanError::UnknownUnit { unit: "tokns".into(), known: vec![] }), 422, "unknown_unit"),
             (E::Plan(PlanError::MissingUnit { unit: "tokens".into(), limit: "l".into() }), 422, "missing_unit"),
+            (
+                E::Plan(PlanError::UnknownPrice { limit: "l".into(), model: Some("m".into()), provider: "azure" }),
+                422,
+                "unknown_price",
+            ),
+            (E::Plan(PlanError::CostTooLarge), 422, "cost_too_large"),
             (E::UnknownReservation, 404, "reservation_not_found"),
             (E::UnknownNotification, 404, "notification_not_found"),
             (E::AlreadySettled, 409, "already_settled"),

@@ -72,8 +72,11 @@ pub struct BatchOperation {
     pub idempotency_key: Option<String>,
     /// reserve: kept with the reservation.
     pub metadata: Option<Entries>,
-    /// commit: what the provider said that the call used.
+    /// commit, record: what the provider said that the call used.
     pub usage: Option<ProviderUsage>,
+    /// commit: the model that answered.
+    #[oai(validator(min_length = 1, max_length = 256))]
+    pub model: Option<String>,
     /// commit: how the call went.
     pub outcome: Option<CallOutcome>,
     /// extend: more units.
@@ -116,6 +119,7 @@ impl BatchOperation {
             idempotency_key,
             metadata,
             usage,
+            model,
             outcome,
             add_cost,
         } = self;
@@ -137,20 +141,20 @@ impl BatchOperation {
                 idempotency_key,
                 metadata,
             })),
-            Op::Commit => BatchItem::Commit(named(reservation)?, CommitBody { cost, usage, outcome }),
+            Op::Commit => BatchItem::Commit(named(reservation)?, CommitBody { cost, usage, model, outcome }),
             Op::Release => match (reservation, idempotency_key) {
                 (None, Some(idempotency_key)) => BatchItem::ReleaseByKey(ReleaseByKeyBody { pool, idempotency_key }),
                 (reservation, _) => BatchItem::Release(named(reservation)?),
             },
             Op::Extend => BatchItem::Extend(named(reservation)?, ExtendBody { lease_ms, add_cost, idempotency_key }),
-            Op::Record => BatchItem::Record(RecordBody { pool, scope, cost, estimate, idempotency_key }),
+            Op::Record => BatchItem::Record(RecordBody { pool, scope, cost, estimate, usage, idempotency_key }),
         })
     }
 
     fn refuse_strangers(&self, checks: &mut Checks) {
         use Op::{Commit, Extend, Record, Release, Reserve};
         let by_key = self.op == Release && self.reservation.is_none();
-        let fields: [(&str, bool, &[Op]); 13] = [
+        let fields: [(&str, bool, &[Op]); 14] = [
             ("reservation", self.reservation.is_some(), &[Commit, Release, Extend]),
             ("pool", self.pool.is_some() && !by_key, &[Reserve, Record]),
             ("scope", self.scope.is_some(), &[Reserve, Record]),
@@ -161,7 +165,8 @@ impl BatchOperation {
             ("wait_ms", self.wait_ms.is_some(), &[Reserve]),
             ("idempotency_key", self.idempotency_key.is_some() && !by_key, &[Reserve, Record, Extend]),
             ("metadata", self.metadata.is_some(), &[Reserve]),
-            ("usage", self.usage.is_some(), &[Commit]),
+            ("usage", self.usage.is_some(), &[Commit, Record]),
+            ("model", self.model.is_some(), &[Commit]),
             ("outcome", self.outcome.is_some(), &[Commit]),
             ("add_cost", self.add_cost.is_some(), &[Extend]),
         ];

@@ -250,12 +250,12 @@ pub fn requests() -> Vec<(&'static str, Value, Reader)> {
         ("ReserveRequest", json!({"pool": null, "lease_ms": null}), read::<ReserveBody>),
         (
             "RecordRequest",
-            json!({"pool": "p", "cost": {"tokens": 12}, "scope": {}, "estimate": {}, "idempotency_key": "k"}),
+            json!({"pool": "p", "cost": {"tokens": 12}, "scope": {}, "estimate": {}, "usage": {"total_tokens": 1}, "idempotency_key": "k"}),
             read::<RecordBody>,
         ),
         (
             "CommitRequest",
-            json!({"cost": {"cost_usd": "0.1"}, "usage": {"prompt_tokens": 1, "new": [{}]}, "outcome": "failed"}),
+            json!({"cost": {"cost_usd": "0.1"}, "usage": {"prompt_tokens": 1, "new": [{}]}, "model": "m", "outcome": "failed"}),
             read::<CommitBody>,
         ),
         ("ReleaseByKeyRequest", json!({"pool": "p", "idempotency_key": "k"}), read::<ReleaseByKeyBody>),

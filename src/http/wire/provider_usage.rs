@@ -6,7 +6,10 @@ use serde_json::{Map, Value};
 
 use super::schema::documented;
 use crate::{
-    domain::{Cost, Provider, usage},
+    domain::{
+        Provider,
+        usage::{self, Said},
+    },
     http::checks::Checks,
 };
 
@@ -49,11 +52,11 @@ fn fits(value: &Value, deeper: usize, room: &mut usize) -> bool {
 }
 
 impl ProviderUsage {
-    /// The true costs, by the rules of the provider.
-    pub fn cost(&self, provider: Provider, checks: &mut Checks) -> Cost {
-        usage::cost(provider, &self.0).unwrap_or_else(|error| {
+    /// What it stands for, by the rules of the provider.
+    pub fn read(&self, provider: Provider, checks: &mut Checks) -> Said {
+        usage::read(provider, &self.0).unwrap_or_else(|error| {
             checks.refuse(&format!("/usage{}", error.pointer), &error);
-            Cost::default()
+            Said::default()
         })
     }
 }
@@ -85,7 +88,7 @@ mod tests {
     #[test]
     fn a_wrong_field_is_refused_at_its_place() {
         let mut checks = Checks::inside("/operations/2".into());
-        read(r#"{"prompt_tokens":"x"}"#).unwrap().cost(Provider::Openai, &mut checks);
+        read(r#"{"prompt_tokens":"x"}"#).unwrap().read(Provider::Openai, &mut checks);
         assert_eq!(checks.into_errors()[0].pointer.as_deref(), Some("/operations/2/usage/prompt_tokens"));
     }
 }

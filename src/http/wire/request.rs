@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use serde::Deserialize;
 
-use super::{CostMap, Entries, Priority};
+use super::{CostMap, Entries, Priority, ProviderUsage};
 use crate::{
     coordinator::types::{Ask, Record, Reserve, Reset},
     domain::{Estimate, Scope},
@@ -11,7 +11,7 @@ use crate::{
         auth::Caller,
         body::JsonBody,
         checks::Checks,
-        problem::{FieldError, Problem},
+        problem::{FieldError, Problem, from_coordinator},
     },
 };
 
@@ -72,6 +72,9 @@ pub struct RecordBody {
     pub cost: Option<CostMap>,
     /// Fills in what `cost` leaves out.
     pub estimate: Option<EstimateBody>,
+    /// What the provider said that the call used; `cost` wins, unit by unit, and this wins over `estimate`. Where prices are
+    /// configured it gives `cost_usd`, too, at the price of the estimate's or the scope's `model`.
+    pub usage: Option<ProviderUsage>,
     /// The same key and body count once. Also a header.
     #[oai(validator(min_length = 1, max_length = 255))]
     pub idempotency_key: Option<String>,
@@ -126,6 +129,7 @@ impl EstimateBody {
             model,
             input_tokens: checks.count("/estimate/input_tokens", self.input_tokens),
             max_output_tokens: checks.count("/estimate/max_output_tokens", self.max_output_tokens),
+            used: None,
         }
     }
 }
@@ -149,9 +153,15 @@ impl ReserveBody {
 impl RecordBody {
     /// What the coordinator is asked. `header` is the key of the header `Idempotency-Key`.
     pub fn into_record(self, caller: &Caller, header: Option<String>, mut checks: Checks) -> Result<Record, Problem> {
-        let Self { pool, scope, cost, estimate, idempotency_key } = self;
+        let Self { pool, scope, cost, estimate, usage, idempotency_key } = self;
         let idempotency_key = checks.idempotency_key(header, idempotency_key);
-        let ask = UncheckedAsk { pool, scope, cost, estimate, priority: None }.into_ask(caller, &mut checks);
+        let mut ask = UncheckedAsk { pool, scope, cost, estimate, priority: None }.into_ask(caller, &mut checks);
+        if let (Ok(ask), Some(usage)) = (&mut ask, usage) {
+            let pool = caller.state.coordinator().pool(&ask.pool).map_err(|error| from_coordinator(error, ""))?;
+            let said = usage.read(pool.provider, &mut checks);
+            ask.cost.fill(&said.cost);
+            ask.estimate.get_or_insert_default().used = said.billed;
+        }
         checks.finish(())?;
         Ok(Record { ask: ask?, idempotency_key, principal: caller.principal.name().clone() })
     }

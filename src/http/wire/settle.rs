@@ -8,8 +8,8 @@ use super::{
     schema::{documented, one_of},
 };
 use crate::{
-    coordinator::types::{self, Commit, Extend, Release},
-    domain::{Provider, Unit},
+    coordinator::types::{self, Commit, Extend, Release, Used},
+    domain::Provider,
     http::{
         auth::Caller,
         body::JsonBody,
@@ -26,8 +26,12 @@ pub struct CommitBody {
     /// True costs; a unit that neither this nor `usage` tells keeps its hold.
     pub cost: Option<CostMap>,
     /// What the provider said that the call used; `cost` wins, unit by unit. Not counted when the outcome is `unknown`:
-    /// then it is not the whole use.
+    /// then it is not the whole use. Where prices are configured, and a limit in `cost_usd` holds some, it gives that, too;
+    /// a model without a price is charged its hold, marked as estimated.
     pub usage: Option<ProviderUsage>,
+    /// The model that answered, whose price `usage` is charged at; the one that was reserved for where it is not named.
+    #[oai(validator(min_length = 1, max_length = 256))]
+    pub model: Option<String>,
     /// How the call went; `ok` where it is not named. `unknown` charges the hold, except for what `cost` names, and marks
     /// it as estimated.
     pub outcome: Option<CallOutcome>,
@@ -43,15 +47,18 @@ impl JsonBody for CommitBody {
 impl CommitBody {
     /// What the coordinator is asked.
     pub fn into_commit(self, caller: &Caller, reservation: String, mut checks: Checks) -> Result<Commit, Problem> {
-        let Self { cost, usage, outcome } = self;
+        let Self { cost, usage, model, outcome } = self;
+        let model = checks.text("/model", model);
+        let mut used = None;
         let (mut cost, estimated) = (cost.unwrap_or_default().0, outcome == Some(CallOutcome::Unknown));
         if let Some(usage) = usage {
-            let said = usage.cost(provider_of(caller, &reservation)?, &mut checks);
-            let unnamed = |unit: &Unit| !estimated && cost.get(unit).is_none();
-            let filled: Vec<_> = said.iter().filter(|(unit, _)| unnamed(unit)).map(|(unit, used)| (unit.clone(), used)).collect();
-            filled.into_iter().for_each(|(unit, used)| cost.set(unit, used));
+            let said = usage.read(provider_of(caller, &reservation)?, &mut checks);
+            if !estimated {
+                cost.fill(&said.cost);
+                used = said.billed.map(|tokens| Used { tokens, model });
+            }
         }
-        checks.finish(Commit { reservation, cost, estimated })
+        checks.finish(Commit { reservation, cost, used, estimated })
     }
 }
 

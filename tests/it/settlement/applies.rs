@@ -43,7 +43,7 @@ window = "1m"
 when = { model = "dall-e*" }
 "#;
     let test = Timed::start("applies", limits).await;
-    let estimate = Estimate { model: Some("gpt".into()), input_tokens: Some(20), max_output_tokens: Some(30) };
+    let estimate = Estimate { model: Some("gpt".into()), input_tokens: Some(20), max_output_tokens: Some(30), used: None };
     assert_eq!(charged(&test, asks(&test.pool, &[("model", "gpt")], &[])).await, [("tokens".into(), 70)]);
     let estimated = with_estimate(test.asks(&[]), estimate.clone());
     assert_eq!(charged(&test, estimated).await, [("tokens".into(), 50), ("output_tokens".into(), 30)]);

@@ -93,7 +93,7 @@ impl Node {
 
     /// Commits at these costs; units not named keep their hold.
     pub async fn commits(&self, id: &str, costs: &[(&str, u64)]) -> Result<Settled, CoordinatorError> {
-        self.commit(Commit { reservation: id.to_owned(), cost: cost(costs), estimated: false }).await
+        self.commit(Commit { reservation: id.to_owned(), cost: cost(costs), used: None, estimated: false }).await
     }
 
     pub async fn releases(&self, id: &str) -> Result<Settled, CoordinatorError> {
