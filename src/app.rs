@@ -191,7 +191,28 @@ pub fn redis_settings(config: &Config) -> RedisSettings {
 
 /// Connections are closed within the drain delay and half of the grace, so that the last have time to say farewell.
 fn live_settings(config: &Config) -> LiveSettings {
-    LiveSettings { drain_window: config.server.drain_delay + config.server.shutdown_grace / 2, ..LiveSettings::default() }
+    let live = &config.live;
+    LiveSettings {
+        origins: live.origins.clone(),
+        max_connections: live.max_connections,
+        max_per_pool: live.max_connections_per_pool,
+        max_per_key: live.max_connections_per_key,
+        max_unknown: live.max_unauthenticated,
+        max_unknown_per_address: live.max_unauthenticated_per_address,
+        connects: (live.connects_per_second, live.connects_per_second.saturating_mul(2)),
+        max_subscriptions: live.max_subscriptions,
+        message_bytes: live.max_message_bytes,
+        unknown_message_bytes: live.max_message_bytes.min(LiveSettings::default().unknown_message_bytes),
+        authenticate_within: live.authenticate_within,
+        ping: live.ping_interval,
+        pong: live.pong_timeout,
+        write_stall: live.write_timeout,
+        max_age: live.max_age,
+        max_stream_age: live.max_stream_age,
+        drain_window: config.server.drain_delay + config.server.shutdown_grace / 2,
+        commands: (live.commands_per_second, live.commands_per_second.saturating_mul(2)),
+        ticket: live.ticket_lifetime,
+    }
 }
 
 fn http_settings(config: &Config) -> HttpSettings {

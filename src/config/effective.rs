@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Config, KeyPath, Source, prices::day, reader::span};
+use super::{Config, KeyPath, Live, Source, prices::day, reader::span};
 use crate::domain::{
     Kind, Limit, OnLeaseEnd, Pool, Price, Settle,
     limit::{Mode, Pattern},
@@ -79,7 +79,7 @@ impl Document<'_> {
     }
 
     fn sections(&mut self) {
-        let Config { server, redis, auth, history, log, .. } = self.config;
+        let Config { server, redis, auth, live, history, log, .. } = self.config;
         let section = |key: &'static str| KeyPath::of([key]);
 
         self.heading("[server]");
@@ -124,6 +124,8 @@ impl Document<'_> {
             }
         }
 
+        self.live(live);
+
         self.heading("[history]");
         let at = section("history");
         self.value(&at, "persistence", history.persistence.to_string());
@@ -134,6 +136,36 @@ impl Document<'_> {
         let at = section("log");
         self.value(&at, "format", quoted(log.format.as_str()));
         self.value(&at, "level", quoted(&log.level));
+    }
+
+    fn live(&mut self, live: &Live) {
+        self.heading("[live]");
+        let at = KeyPath::of(["live"]);
+        self.value(&at, "origins", list(live.origins.iter().map(String::as_str)));
+        for (key, count) in [
+            ("max_connections", live.max_connections),
+            ("max_connections_per_pool", live.max_connections_per_pool),
+            ("max_connections_per_key", live.max_connections_per_key),
+            ("max_unauthenticated", live.max_unauthenticated),
+            ("max_unauthenticated_per_address", live.max_unauthenticated_per_address),
+            ("max_subscriptions", live.max_subscriptions),
+            ("max_message_bytes", live.max_message_bytes),
+        ] {
+            self.value(&at, key, count.to_string());
+        }
+        self.value(&at, "connects_per_second", live.connects_per_second.to_string());
+        self.value(&at, "commands_per_second", live.commands_per_second.to_string());
+        for (key, time) in [
+            ("authenticate_within", live.authenticate_within),
+            ("ping_interval", live.ping_interval),
+            ("pong_timeout", live.pong_timeout),
+            ("write_timeout", live.write_timeout),
+            ("max_age", live.max_age),
+            ("max_stream_age", live.max_stream_age),
+            ("ticket_lifetime", live.ticket_lifetime),
+        ] {
+            self.value(&at, key, quoted(&span(time)));
+        }
     }
 
     fn pool(&mut self, at: &KeyPath, pool: &Pool) {

@@ -23,6 +23,8 @@ pub struct File {
     pub redis: RedisFile,
     /// Who may call.
     pub auth: AuthFile,
+    /// Live connections.
+    pub live: LiveFile,
     /// Snapshots of usage.
     pub history: HistoryFile,
     /// Log output.
@@ -85,6 +87,46 @@ pub struct KeyFile {
     pub roles: Option<OneOrMany>,
     /// The pools it may see. Default: all.
     pub pools: Option<OneOrMany>,
+}
+
+/// `[live]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub struct LiveFile {
+    /// Origins whose pages may connect, besides the node's own. Default: none.
+    pub origins: OneOrMany,
+    /// Most web sockets and event streams of this node; more are answered 503. Default 10000.
+    pub max_connections: Option<Scalar>,
+    /// Most that follow one pool. Default: `max_connections`.
+    pub max_connections_per_pool: Option<Scalar>,
+    /// Most with one key. Default: `max_connections`.
+    pub max_connections_per_key: Option<Scalar>,
+    /// Most that have not said who they are. Default: a tenth of `max_connections`.
+    pub max_unauthenticated: Option<Scalar>,
+    /// Most of those from one address. Default 20.
+    pub max_unauthenticated_per_address: Option<Scalar>,
+    /// Most new connections in a second, twice as many at once; more are answered 503. Default 500.
+    pub connects_per_second: Option<Scalar>,
+    /// Most subscriptions on one connection. Default 64.
+    pub max_subscriptions: Option<Scalar>,
+    /// Longest message from a client, bytes. Default 16384.
+    pub max_message_bytes: Option<Scalar>,
+    /// Most commands of a client in a second, twice as many at once. Default 20.
+    pub commands_per_second: Option<Scalar>,
+    /// Time in which a client without a key in its request has to say who it is. Default `5s`.
+    pub authenticate_within: Option<Scalar>,
+    /// Time between pings, give or take a tenth. Default `25s`.
+    pub ping_interval: Option<Scalar>,
+    /// A client that is silent for so long after a ping is closed. Default `10s`.
+    pub pong_timeout: Option<Scalar>,
+    /// A client that takes nothing for so long is closed. Default `10s`.
+    pub write_timeout: Option<Scalar>,
+    /// Age at which a web socket is asked to come again, give or take a third. Default `45m`.
+    pub max_age: Option<Scalar>,
+    /// The same for an event stream, give or take a tenth. Default `10m`.
+    pub max_stream_age: Option<Scalar>,
+    /// Life of a one-time ticket. Default `30s`.
+    pub ticket_lifetime: Option<Scalar>,
 }
 
 /// `[history]`

@@ -21,6 +21,7 @@ mod error;
 mod file;
 mod layers;
 mod limits;
+mod live;
 mod path;
 mod pools;
 mod prices;
@@ -39,6 +40,7 @@ pub use auth::{ApiKey, Auth, AuthMode, KeyHash, Role};
 pub use environment::Environment;
 pub use error::{ConfigError, Problem};
 pub use layers::Format;
+pub use live::Live;
 pub use path::KeyPath;
 pub use pools::{MAX_LIMITS, MAX_POOLS};
 pub use prices::MAX_PRICES;
@@ -68,6 +70,8 @@ pub struct Config {
     pub auth: Auth,
     /// Opens admin operations; absent = they are closed.
     pub admin_key: Option<Secret>,
+    /// Who may watch, how many, and how long.
+    pub live: Live,
     /// Snapshots of usage over time.
     pub history: History,
     /// Log output.
@@ -108,6 +112,7 @@ impl Config {
         let server = sections::read_server(&mut reader, &file.server);
         let redis = sections::read_redis(&mut reader, &file.redis);
         let auth = auth::read_auth(&mut reader, &file.auth, &pools);
+        let live = live::read_live(&mut reader, &file.live);
         let history = sections::read_history(&mut reader, &file.history);
         let log = sections::read_log(&mut reader, &file.log);
         let admin_key = file.admin_key.map(|key| Secret::new(key.text()));
@@ -116,7 +121,7 @@ impl Config {
         }
         reader.finish()?;
         let pools = pools.into_iter().map(Arc::new).collect();
-        Ok(Self { pools, prices, server, redis, auth, admin_key, history, log, warnings, sources: layers.sources })
+        Ok(Self { pools, prices, server, redis, auth, admin_key, live, history, log, warnings, sources: layers.sources })
     }
 
     /// The pool of that id.

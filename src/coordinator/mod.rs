@@ -215,7 +215,7 @@ impl Coordinator {
         for (group, numbers) in reads::resettable(queue, self.0.store.as_ref(), &request).await.map_err(store_error)? {
             count += reset_group(queue, group, &numbers).await?;
         }
-        tracing::info!(pool = %request.pool, limit = request.limit, scope = %request.scope, by = %request.principal, count, "counters reset");
+        tracing::warn!(pool = %request.pool, limit = request.limit, scope = %request.scope, by = %request.principal, count, "counters reset");
         Ok(count)
     }
 

@@ -39,6 +39,15 @@ pub enum Joined {
     Elsewhere,
 }
 
+/// What came of appending a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// How many events were the next ones.
+    pub added: usize,
+    /// A step that is neither the next nor known: the last such.
+    pub stopped: Option<Step>,
+}
+
 /// See the module's documentation.
 pub struct PoolHub {
     id: PoolId,
@@ -116,26 +125,43 @@ impl PoolHub {
         list
     }
 
-    /// Appends an event and offers it to everybody, if it is the next one.
-    pub fn append(&self, event: QuotaEvent) -> Step {
+    /// Appends the events of one script call and offers them to everybody, as long as each is the next one. All
+    /// carry the status after the last of them: the call made them at one instant, so that nobody is shown a pool
+    /// between two of them. An older one is
+    /// passed over, a gap ends it.
+    pub fn append(&self, batch: impl IntoIterator<Item = QuotaEvent>) -> Appended {
         let mut state = self.state();
-        let step = state.ring.step(&event);
-        if step != Step::Next {
-            return step;
-        }
-        state.board.apply(&event);
-        let live = LiveEvent::new(event);
-        state.ring.push(live.clone());
-        let State { subscribers, board, .. } = &mut *state;
-        subscribers.retain(|_, subscriber| {
-            let stays = subscriber.offer(&live, board.status(&subscriber.own));
-            if !stays && subscriber.overflowed() {
-                self.counts.overflows.add(1);
+        let (mut added, mut stopped) = (Vec::new(), None);
+        for event in batch {
+            match state.ring.step(&event) {
+                Step::Next => {
+                    state.board.apply(&event);
+                    let live = LiveEvent::new(event);
+                    state.ring.push(live.clone());
+                    added.push(live);
+                }
+                Step::Known => {}
+                step @ (Step::Old | Step::Gap) => {
+                    stopped = Some(step);
+                    if step == Step::Gap {
+                        break;
+                    }
+                }
             }
-            stays
-        });
-        self.counts.events.add(1);
-        step
+        }
+        let State { subscribers, board, .. } = &mut *state;
+        if !added.is_empty() {
+            subscribers.retain(|_, subscriber| {
+                let status = board.status(&subscriber.own);
+                let stays = added.iter().all(|live| subscriber.offer(live, status));
+                if !stays && subscriber.overflowed() {
+                    self.counts.overflows.add(1);
+                }
+                stays
+            });
+        }
+        self.counts.events.add(added.len());
+        Appended { added: added.len(), stopped }
     }
 
     /// A pool that had no log has an empty one.

@@ -48,6 +48,10 @@ impl Reason {
 pub fn missed(cursor: Option<Position>, page: &LogPage) -> Result<Range<usize>, Reason> {
     let Some(cursor) = cursor else { return Err(Reason::NoCursor) };
     let top = page.top;
+    if top == Position::UNBORN && cursor == top {
+        // Nobody has written since the reader looked.
+        return Ok(0..0);
+    }
     if top.epoch == 0 || cursor.epoch != top.epoch {
         return Err(Reason::EpochChanged);
     }
@@ -142,7 +146,13 @@ mod tests {
         assert_eq!(missed_seqs(other, &log(3, 1..=3)), Err(Reason::EpochChanged));
         let unborn = LogPage { top: Position::UNBORN, ..log(0, []) };
         assert_eq!(missed_seqs(place(1, 2), &unborn), Err(Reason::EpochChanged));
-        assert_eq!(missed_seqs(Position::UNBORN, &unborn), Err(Reason::EpochChanged));
+        assert_eq!(missed_seqs(Position::UNBORN, &log(3, 1..=3)), Err(Reason::EpochChanged), "it may be the second log since");
+    }
+
+    #[test]
+    fn a_pool_that_nobody_has_written_to_has_changed_nothing() {
+        let unborn = LogPage { top: Position::UNBORN, ..log(0, []) };
+        assert_eq!(missed_seqs(Position::UNBORN, &unborn), Ok(vec![]));
     }
 
     #[test]

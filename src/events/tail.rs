@@ -94,16 +94,14 @@ impl Tail {
                 return;
             }
         };
-        for event in events {
-            match self.pool.append(named(&self.hub, &self.pool, &event)) {
-                Step::Next | Step::Known => {}
-                Step::Old => self.due = self.due.min(Instant::now() + OLD),
-                Step::Gap => {
-                    self.hub.counts().gaps.add(1);
-                    self.due = Instant::now();
-                    return;
-                }
+        // A message is what one script call wrote.
+        match self.pool.append(events.iter().map(|event| named(&self.hub, &self.pool, event))).stopped {
+            Some(Step::Old) => self.due = self.due.min(Instant::now() + OLD),
+            Some(Step::Gap) => {
+                self.hub.counts().gaps.add(1);
+                self.due = Instant::now();
             }
+            None | Some(Step::Next | Step::Known) => {}
         }
     }
 
@@ -145,11 +143,12 @@ impl Tail {
         }
         let range = if top.epoch == 0 { Ok(0..page.entries.len()) } else { missed(Some(top), page) };
         let Ok(range) = range else { return false };
-        for event in &page.entries[range] {
-            match self.pool.append(named(&self.hub, &self.pool, event)) {
-                Step::Next => self.hub.counts().repaired.add(1),
-                Step::Known => {}
-                Step::Old | Step::Gap => return false,
+        // The pool's clock advances with each call that writes: the events of one call are those of one instant.
+        for call in page.entries[range].chunk_by(|one, next| one.at_us == next.at_us) {
+            let appended = self.pool.append(call.iter().map(|event| named(&self.hub, &self.pool, event)));
+            self.hub.counts().repaired.add(appended.added);
+            if appended.stopped.is_some() {
+                return false;
             }
         }
         if self.pool.top().epoch == 0 && page.top.seq == 0 {

@@ -24,9 +24,7 @@ impl ResetApi {
     async fn reset(&self, auth: Auth<Admin>, body: Body<ResetBody>) -> Result<Answer<Cleared>, Problem> {
         let caller = auth.0;
         let reset = body.0.into_reset(&caller)?;
-        let (pool, limit, scope) = (reset.pool.clone(), reset.limit.clone(), reset.scope.to_string());
         let cleared = caller.state.coordinator().reset(reset).await.map_err(|e| from_coordinator(e, ""))?;
-        tracing::warn!(by = %caller.principal.name(), %pool, limit, scope, cleared, "counters were reset");
         Ok(Answer::ok(Cleared { cleared }))
     }
 }

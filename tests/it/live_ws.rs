@@ -36,6 +36,7 @@ async fn a_write_on_one_node_reaches_the_sockets_of_the_other() {
         (&counter["prev"], &counter["seq"], &counter["cause"], &counter["scope"]),
         (&0.into(), &1.into(), &"reserve".into(), &json!({}))
     );
+    assert_eq!(counter["status"], "rate_limited", "one call made both events: the first tells the status after both");
     let of_pool = socket.hear_a("quota_event").await;
     assert_eq!(
         (&of_pool["limit"], &of_pool["to"], &of_pool["status"]),

@@ -10,6 +10,10 @@ metrics_listen = "127.0.0.1:9090"
 drain_delay = "1m 30s"
 [auth]
 mode = "keys"
+[live]
+origins = ["https://console.example", "http://localhost:3000"]
+max_connections = 500
+ping_interval = "40s"
 [log]
 format = "json"
 level = "info,quota_coordinator=debug"
@@ -67,7 +71,7 @@ fn it_reads_back_as_the_same_configuration() {
     assert_eq!(format!("{:#?}", config.pools), format!("{:#?}", again.pools));
     assert_eq!((&config.server, &config.redis, &config.history), (&again.server, &again.redis, &again.history));
     assert_eq!(format!("{:#?}", config.prices), format!("{:#?}", again.prices));
-    assert_eq!((&config.auth, &config.log), (&again.auth, &again.log));
+    assert_eq!((&config.auth, &config.live, &config.log), (&again.auth, &again.live, &again.log));
 }
 
 #[test]
@@ -80,6 +84,8 @@ fn each_value_names_its_source() {
     };
     assert_eq!(source("# admin_key: [redacted]"), "q.toml");
     assert_eq!(source("listen = \"0.0.0.0:81\""), "QUOTA__SERVER__PORT");
+    assert_eq!(source("max_connections = 500"), "q.toml");
+    assert_eq!(source("max_unauthenticated = 50"), "default");
     assert_eq!(source("deadline_ms = 100"), "QUOTA__REDIS__DEADLINE_MS");
     assert_eq!(source("connect_timeout = \"1s\""), "default");
     assert_eq!(source("capacity = 500"), "q.toml");

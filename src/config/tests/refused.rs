@@ -152,6 +152,16 @@ fn other_sections_say_what_they_allow() {
         ("[redis]\ndeadline_ms = 0", "redis.deadline_ms = 0: must be a whole number from 1 to 60000"),
         ("[auth]\nmode = \"basic\"", "auth.mode = \"basic\": must be one of `keys`, `none`"),
         ("[log]\nformat = \"xml\"", "log.format = \"xml\": must be one of `text`, `json`"),
+        (
+            "[live]\norigins = [\"https://a.example\", \"https://b.example/page\"]",
+            "live.origins[1] = \"https://b.example/page\": must be an origin as browsers send it, https://host or \
+             https://host:port (or http), without a path",
+        ),
+        ("[live]\nmax_connections = 0", "live.max_connections = 0: must be a whole number from 1 to 1000000"),
+        (
+            "[live]\nping_interval = \"0s\"",
+            "live.ping_interval = \"0s\": must be a duration from 100ms to 1h, such as \"90s\" or \"1m30s\"",
+        ),
         ("[history]\nretention_days = 0", "history.retention_days = 0: must be a whole number from 1 to 3650"),
         ("admin_key = \" \"", "admin_key = [redacted]: must not be empty; leave it out to close admin operations"),
     ] {
@@ -193,7 +203,7 @@ fn misspelt_and_misplaced_keys_name_what_is_known() {
     // A secret under a misspelt or misplaced key is not repeated.
     refused(
         "admin_kye = \"s3cret\"",
-        "q.toml: admin_kye: is not a known key; known here: `admin_key`, `pools`, `prices`, `server`, `redis`, `auth`, `history`, `log`",
+        "q.toml: admin_kye: is not a known key; known here: `admin_key`, `pools`, `prices`, `server`, `redis`, `auth`, `live`, `history`, `log`",
     );
     refused("redis = \"redis://:s3cret@h\"", "q.toml: redis = a text: must be a table");
     refused("admin_key = [\"s3cret\"]", "q.toml: admin_key = a list: must be a single value (text, a number, true or false)");

@@ -14,6 +14,7 @@ use crate::domain::PoolId;
 enum Kind {
     All,
     Pool(PoolId),
+    Key(String),
     Unknown,
     UnknownFrom(String),
 }
@@ -23,6 +24,7 @@ pub struct Census {
     counts: Mutex<HashMap<Kind, usize>>,
     all: usize,
     pool: usize,
+    key: usize,
     unknown: usize,
     unknown_from: usize,
 }
@@ -34,13 +36,14 @@ pub struct Place {
 }
 
 impl Census {
-    /// At most a tenth of all connections may be of clients that have not said who they are.
+    /// Nobody is connected yet.
     pub fn new(settings: &LiveSettings) -> Self {
         Self {
             counts: Mutex::default(),
             all: settings.max_connections,
             pool: settings.max_per_pool,
-            unknown: settings.max_connections.div_ceil(10),
+            key: settings.max_per_key,
+            unknown: settings.max_unknown,
             unknown_from: settings.max_unknown_per_address,
         }
     }
@@ -49,6 +52,7 @@ impl Census {
         match kind {
             Kind::All => self.all,
             Kind::Pool(_) => self.pool,
+            Kind::Key(_) => self.key,
             Kind::Unknown => self.unknown,
             Kind::UnknownFrom(_) => self.unknown_from,
         }
@@ -73,6 +77,11 @@ impl Census {
     /// A place for one more subscription to a pool.
     pub fn pool(self: &Arc<Self>, pool: &PoolId) -> Option<Place> {
         self.enter(vec![Kind::Pool(pool.clone())])
+    }
+
+    /// A place for one more connection with a key.
+    pub fn key(self: &Arc<Self>, name: &str) -> Option<Place> {
+        self.enter(vec![Kind::Key(name.to_owned())])
     }
 
     /// A place for one more client that has not said who it is.
@@ -101,13 +110,15 @@ mod tests {
 
     #[test]
     fn a_place_is_given_back() {
-        let settings = LiveSettings { max_connections: 10, max_unknown_per_address: 1, ..LiveSettings::default() };
+        let settings = LiveSettings { max_connections: 10, max_unknown: 1, max_per_key: 2, ..LiveSettings::default() };
         let census = Arc::new(Census::new(&settings));
         let first = census.unknown("a".into()).unwrap();
-        assert!(census.unknown("a".into()).is_none() && census.unknown("b".into()).is_none(), "a tenth of ten is one");
+        assert!(census.unknown("a".into()).is_none() && census.unknown("b".into()).is_none(), "one is the most");
         drop(first);
         assert!(census.unknown("b".into()).is_some());
         assert!(census.counts.lock().unwrap().is_empty());
+        let keyed: Vec<_> = (0..3).map(|_| census.key("checkout")).collect();
+        assert!(keyed[1].is_some() && keyed[2].is_none() && census.key("other").is_some());
         let all: Vec<_> = (0..10).map_while(|_| census.connection()).collect();
         assert_eq!((all.len(), census.connection().is_none()), (10, true));
     }

@@ -17,13 +17,17 @@ mod tickets;
 mod upgrade;
 mod views;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use poem::{Route, get};
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use self::census::Census;
+use self::{
+    census::{Census, Place},
+    pace::Pace,
+};
 use super::{HttpState, problem::Problem};
 use crate::events::Hub;
 
@@ -43,6 +47,7 @@ struct Inner {
     hub: Hub,
     settings: LiveSettings,
     census: Arc<Census>,
+    connects: Mutex<Pace>,
     tasks: TaskTracker,
     connections: IntGaugeVec,
     closes: IntCounterVec,
@@ -58,12 +63,20 @@ impl Live {
         registry.register(Box::new(connections.clone()))?;
         registry.register(Box::new(closes.clone()))?;
         let census = Arc::new(Census::new(&settings));
-        Ok(Self(Arc::new(Inner { hub, settings, census, tasks, connections, closes })))
+        let connects = Mutex::new(Pace::new(settings.connects, Instant::now()));
+        Ok(Self(Arc::new(Inner { hub, settings, census, connects, tasks, connections, closes })))
     }
 
     /// The live updates of a node that serves them.
     fn of(state: &HttpState) -> Result<&Self, Problem> {
         state.live().ok_or_else(|| Problem::internal("this node was put together without live updates"))
+    }
+
+    /// A place for one more connection; 503 when too many are there, or come at once.
+    fn place(&self) -> Result<Place, Problem> {
+        let in_pace = self.0.connects.lock().unwrap_or_else(PoisonError::into_inner).admits(Instant::now());
+        let place = if in_pace { self.0.census.connection() } else { None };
+        place.ok_or_else(upgrade::full)
     }
 
     /// The events.

@@ -114,6 +114,9 @@ impl Session {
             (None, Some(_place)) => self.authenticate().await?,
             (None, None) => return Err(End::Close(4100, "connection_limit")),
         };
+        let Some(_of_key) = self.live.0.census.key(principal.name()) else {
+            return Err(End::Close(4100, "connection_limit"));
+        };
         let target = entry.wanted.and_then(|wanted| Target::of(wanted, &principal, &self.state));
         match target {
             Ok(target) => self.open(None, None, target).await?,

@@ -11,6 +11,12 @@ pub struct LiveSettings {
     pub max_connections: usize,
     /// Most of one pool on this node.
     pub max_per_pool: usize,
+    /// Most with one key.
+    pub max_per_key: usize,
+    /// Most that have not said who they are.
+    pub max_unknown: usize,
+    /// New connections in a second, and at once; more are answered 503.
+    pub connects: (u32, u32),
     /// Most from one address that have not said who they are.
     pub max_unknown_per_address: usize,
     /// Most subscriptions on one connection.
@@ -46,6 +52,9 @@ impl Default for LiveSettings {
             origins: Vec::new(),
             max_connections: 10_000,
             max_per_pool: 10_000,
+            max_per_key: 10_000,
+            max_unknown: 1_000,
+            connects: (500, 1_000),
             max_unknown_per_address: 20,
             max_subscriptions: 64,
             message_bytes: 16 << 10,

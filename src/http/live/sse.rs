@@ -42,7 +42,7 @@ struct Flow {
     ends_at: Instant,
     draining: CancellationToken,
     leaving: bool,
-    _places: (Place, Place),
+    _places: (Place, Place, Place),
 }
 
 impl Drop for Flow {
@@ -59,9 +59,10 @@ pub async fn serve(request: &Request) -> Result<Response, Problem> {
     if !origin::is_allowed(request.headers(), &settings.origins) {
         return Err(Problem::forbidden(format!("pages of {} may not connect", origin_of(request).unwrap_or("that origin"))));
     }
-    let place = live.0.census.connection().ok_or_else(full)?;
+    let place = live.place()?;
     let principal = principal_of(request, &state, &live).await?;
     let principal = principal.ok_or_else(|| Problem::unauthorized("present a key, or a ticket"))?;
+    let key_place = live.0.census.key(principal.name()).ok_or_else(full)?;
     let mut target = Target::of(query::of_request(request)?, &principal, &state)?;
     // What a browser sends on its own after a break is newer than what its URL says.
     if let Some(last) = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()) {
@@ -83,7 +84,7 @@ pub async fn serve(request: &Request) -> Result<Response, Problem> {
         ends_at,
         draining,
         leaving: false,
-        _places: (place, pool_place),
+        _places: (place, pool_place, key_place),
     };
     let flow = unfold(flow, |mut flow| async move { flow.next().await.map(|event| (event, flow)) });
     let mut response = SSE::new(flow).keep_alive(KEEP_ALIVE).into_response();

@@ -32,7 +32,7 @@ fn config(message_bytes: usize) -> WebSocketConfig {
 
 /// 503 for a node that has no room.
 pub fn full() -> Problem {
-    let detail = "this node has no room for more connections";
+    let detail = "this node has no room for more connections now";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", "Too many connections", detail)
         .with_retry_after(std::time::Duration::from_secs(5))
 }
@@ -62,7 +62,7 @@ pub async fn upgrade(request: &Request) -> Result<Response, Problem> {
         Problem::new(StatusCode::BAD_REQUEST, "not_a_websocket", "Not a WebSocket request", error.to_string())
     })?;
     let settings = &live.0.settings;
-    let place = live.0.census.connection().ok_or_else(full)?;
+    let place = live.place()?;
     let allowed = origin::is_allowed(request.headers(), &settings.origins);
     let principal = if allowed { principal_of(request, &state, &live).await? } else { None };
     let address = request.remote_addr().as_socket_addr().map(|address| address.ip().to_string()).unwrap_or_default();
