@@ -106,7 +106,7 @@ fn close_codes_are_those_of_the_source() {
     assert_eq!(documented.iter().map(of).collect::<BTreeSet<_>>(), closes_in(&source));
     for close in documented {
         let range = match close["code"].as_u64().unwrap() {
-            1009 | 4000..4100 => "stop",
+            1002 | 1007 | 1009 | 4000..4100 => "stop",
             4200..4300 => "resume",
             _ => "retry",
         };

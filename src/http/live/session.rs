@@ -69,6 +69,16 @@ fn fatal(problem: &Problem) -> End {
     }
 }
 
+/// The code for what is no message. The web framework hands on the text of the error alone.
+fn unreadable(error: &std::io::Error) -> End {
+    match error.to_string() {
+        text if text.contains("UTF-8") => End::Close(1007, "not_utf8"),
+        text if text.contains("without closing handshake") => End::Gone,
+        text if text.contains("protocol error") => End::Close(1002, "protocol_error"),
+        _ => End::Close(1009, "too_big"),
+    }
+}
+
 /// See the module's documentation.
 pub struct Session {
     socket: WebSocketStream,
@@ -210,8 +220,7 @@ impl Session {
             Some(Ok(Message::Text(_))) => Err(End::Close(4101, "command_rate")),
             Some(Ok(Message::Binary(_))) => Err(End::Close(4000, "bad_message")),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
-            // The only error after which the peer still reads is a message beyond the bound.
-            Some(Err(_)) => Err(End::Close(1009, "too_big")),
+            Some(Err(error)) => Err(unreadable(&error)),
             Some(Ok(Message::Close(_))) | None => Err(End::Gone),
         }
     }

@@ -38,7 +38,19 @@ pub async fn keyed(server: &PrivateRedis, pool: &PoolId) -> Node {
 
 /// A node for these pools, with that table of how it asks for keys.
 pub async fn start(server: &PrivateRedis, pools: &str, auth: &str) -> Node {
-    let text = format!("{pools}\n[redis]\nurl = \"{}\"\n[server]\nshutdown_grace = \"4s\"\n[auth]\n{auth}\n", server.url());
+    start_live(server, pools, auth, "").await
+}
+
+/// A node that asks for no key, with that table of live connections.
+pub async fn open_live(server: &PrivateRedis, pool: &PoolId, live: &str) -> Node {
+    start_live(server, &slots(pool), "mode = \"none\"", live).await
+}
+
+async fn start_live(server: &PrivateRedis, pools: &str, auth: &str, live: &str) -> Node {
+    let text = format!(
+        "{pools}\n[live]\n{live}\n[redis]\nurl = \"{}\"\n[server]\nshutdown_grace = \"4s\"\n[auth]\n{auth}\n",
+        server.url()
+    );
     let config = Config::parse("test.toml", Format::Toml, &text, &Environment::default()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     Node::start_on(listener, &config, Duration::from_secs(5)).await.unwrap()
