@@ -17,9 +17,9 @@ use crate::{
     },
     store::{
         Store, StoreError,
-        redis::{RedisSettings, RedisStore},
+        redis::{BreakerSettings, RedisSettings, RedisStore},
     },
-    telemetry::{LiveMetrics, StoreMetrics},
+    telemetry::{BreakerMetrics, LiveMetrics, StoreMetrics},
 };
 
 /// Pause between attempts to reach the store at start.
@@ -94,6 +94,7 @@ impl Node {
         }
         let registry = prometheus::Registry::new_custom(Some("quota".into()), None).map_err(|error| internal(&error))?;
         registry.register(Box::new(StoreMetrics::new(coordinator.clone()))).map_err(|error| internal(&error))?;
+        registry.register(Box::new(BreakerMetrics::new(coordinator.clone()))).map_err(|error| internal(&error))?;
         let parts = events::Parts {
             url: config.redis.url.expose().to_owned(),
             store,
@@ -186,6 +187,11 @@ pub fn redis_settings(config: &Config) -> RedisSettings {
         url: config.redis.url.expose().to_owned(),
         deadline: config.redis.deadline,
         connect_timeout: config.redis.connect_timeout,
+        breaker: BreakerSettings {
+            failures: config.redis.breaker_failures,
+            longest_pause: config.redis.breaker_longest_pause,
+            ..BreakerSettings::default()
+        },
     }
 }
 

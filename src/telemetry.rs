@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     config::{Log, LogFormat},
     coordinator::{CallCounts, Coordinator},
+    store::health::Circuit,
 };
 
 pub use live::LiveMetrics;
@@ -64,11 +65,7 @@ const READINGS: [Reading; 4] = [
 impl StoreMetrics {
     /// Reads the counts of this coordinator's pools.
     pub fn new(coordinator: Coordinator) -> Self {
-        let description = |(name, help, _): Reading| {
-            // Names and labels are constants of this file, so this cannot fail at run time.
-            Desc::new(name.into(), help.into(), vec!["pool".into()], HashMap::new()).unwrap_or_else(|_| unreachable!("{name}"))
-        };
-        Self { coordinator, descriptions: READINGS.map(description) }
+        Self { coordinator, descriptions: READINGS.map(|(name, help, _)| description(name, help, &["pool"])) }
     }
 }
 
@@ -79,24 +76,88 @@ impl Collector for StoreMetrics {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let family = |(name, help, read): Reading| {
-            let mut family = MetricFamily::default();
-            family.set_name(name.into());
-            family.set_help(help.into());
-            family.set_field_type(MetricType::COUNTER);
-            for pool in self.coordinator.pools() {
-                let mut label = LabelPair::default();
-                label.set_name("pool".into());
-                label.set_value(pool.id.to_string());
-                let mut counter = proto::Counter::default();
+            let samples = self.coordinator.pools().iter().map(|pool| {
                 let counts = self.coordinator.call_counts(&pool.id).unwrap_or_default();
-                #[expect(clippy::cast_precision_loss, reason = "the exposition format has doubles")]
-                counter.set_value(read(&counts) as f64);
-                let mut metric = Metric::from_label(vec![label]);
-                metric.set_counter(counter);
-                family.mut_metric().push(metric);
-            }
-            family
+                (vec![("pool", pool.id.to_string())], read(&counts))
+            });
+            family(name, help, MetricType::COUNTER, samples)
         };
         READINGS.map(family).into()
     }
+}
+
+/// The circuit breakers of the store's connections, as Prometheus metrics by connection.
+pub struct BreakerMetrics {
+    coordinator: Coordinator,
+    descriptions: [Desc; 2],
+}
+
+const STATE: (&str, &str) =
+    ("store_breaker_state", "0 = closed, 1 = half open, 2 = open: Redis is not asked. By connection of the node.");
+const TRANSITIONS: (&str, &str) =
+    ("store_breaker_transitions_total", "Times that a circuit breaker went to a state, by connection of the node.");
+
+impl BreakerMetrics {
+    /// Reads the breakers of this coordinator's store.
+    pub fn new(coordinator: Coordinator) -> Self {
+        let descriptions = [description(STATE.0, STATE.1, &["lane"]), description(TRANSITIONS.0, TRANSITIONS.1, &["lane", "to"])];
+        Self { coordinator, descriptions }
+    }
+}
+
+impl Collector for BreakerMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let lanes = self.coordinator.store_health();
+        let number = |circuit: Circuit| (0..).zip(Circuit::ALL).find(|(_, other)| *other == circuit).map_or(0, |(at, _)| at);
+        let states = lanes.iter().map(|lane| (vec![("lane", lane.lane.clone())], number(lane.circuit)));
+        let transitions = lanes.iter().flat_map(|lane| {
+            let counts = Circuit::ALL.into_iter().zip(lane.transitions);
+            counts.map(|(to, count)| (vec![("lane", lane.lane.clone()), ("to", to.as_str().to_owned())], count))
+        });
+        vec![
+            family(STATE.0, STATE.1, MetricType::GAUGE, states),
+            family(TRANSITIONS.0, TRANSITIONS.1, MetricType::COUNTER, transitions),
+        ]
+    }
+}
+
+fn description(name: &str, help: &str, labels: &[&str]) -> Desc {
+    let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+    // Names and labels are constants of this file, so this cannot fail at run time.
+    Desc::new(name.into(), help.into(), labels, HashMap::new()).unwrap_or_else(|_| unreachable!("{name}"))
+}
+
+type Sample = (Vec<(&'static str, String)>, u64);
+
+fn family(name: &str, help: &str, kind: MetricType, samples: impl Iterator<Item = Sample>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.into());
+    family.set_help(help.into());
+    family.set_field_type(kind);
+    for (labels, value) in samples {
+        let label = |(name, value): (&str, String)| {
+            let mut label = LabelPair::default();
+            label.set_name(name.into());
+            label.set_value(value);
+            label
+        };
+        let mut metric = Metric::from_label(labels.into_iter().map(label).collect());
+        #[expect(clippy::cast_precision_loss, reason = "the exposition format has doubles")]
+        let value = value as f64;
+        if kind == MetricType::GAUGE {
+            let mut gauge = proto::Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        } else {
+            let mut counter = proto::Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        }
+        family.mut_metric().push(metric);
+    }
+    family
 }

@@ -104,6 +104,8 @@ impl Document<'_> {
         self.value(&at, "url", quoted(&redis.url.to_string()));
         self.value(&at, "deadline_ms", redis.deadline.as_millis().to_string());
         self.value(&at, "connect_timeout", quoted(&span(redis.connect_timeout)));
+        self.value(&at, "breaker_failures", redis.breaker_failures.to_string());
+        self.value(&at, "breaker_longest_pause", quoted(&span(redis.breaker_longest_pause)));
 
         self.heading("[auth]");
         let at = section("auth");
@@ -174,6 +176,7 @@ impl Document<'_> {
         self.value(at, "provider", quoted(pool.provider.as_str()));
         self.value(at, "units", list(pool.units.iter().map(|unit| unit.as_str())));
         self.value(at, "record_retention", quoted(&span(pool.record_retention)));
+        self.value(at, "on_store_failure", quoted(pool.on_store_failure.as_str()));
         for (index, limit) in pool.limits.iter().filter(|limit| !limit.companion).enumerate() {
             let prefix = format!("{}/", limit.id);
             let companion = pool.limits.iter().find(|other| other.companion && other.id.as_str().starts_with(&prefix));
@@ -228,6 +231,7 @@ impl Document<'_> {
         let on_lease_end = if limit.on_lease_end == OnLeaseEnd::Charge { "charge" } else { "refund" };
         self.value(at, "on_lease_end", quoted(on_lease_end));
         self.value(at, "settle", quoted(if limit.settle == Settle::Admitted { "admitted" } else { "actual" }));
+        self.value(at, "on_store_failure", quoted(limit.on_store_failure.as_str()));
         let shares = limit.priority_share;
         let shares = [("low", shares.low), ("normal", shares.normal), ("high", shares.high)];
         self.value(at, "priority_share", table(shares.map(|(name, share)| (name.to_owned(), fraction(share)))));

@@ -57,10 +57,14 @@ pub struct ServerFile {
 pub struct RedisFile {
     /// `redis://`, `rediss://` or `redis+unix://`. Default `redis://127.0.0.1:6379`.
     pub url: Option<Scalar>,
-    /// Longest time for one call, ms. Default 250.
+    /// Longest time for one call, connecting included, ms. Default 250.
     pub deadline_ms: Option<Scalar>,
-    /// Longest time to connect. Default `1s`.
+    /// Longest time to connect; what is left of the deadline, if that is less. Default `1s`.
     pub connect_timeout: Option<Scalar>,
+    /// Failures in a row until requests are answered without asking Redis. Default 3.
+    pub breaker_failures: Option<Scalar>,
+    /// Redis is tried again at growing intervals of at most this. Default `2s`.
+    pub breaker_longest_pause: Option<Scalar>,
 }
 
 /// `[auth]`
@@ -183,6 +187,8 @@ pub struct PoolFile {
     pub units: Option<OneOrMany>,
     /// How long a reservation's record is kept after its lease ended. Default `10m`.
     pub record_retention: Option<Scalar>,
+    /// `deny` or `allow`, while Redis is away. Default `deny`.
+    pub on_store_failure: Option<Scalar>,
     /// The limits.
     pub limits: Vec<LimitFile>,
 }
@@ -223,6 +229,8 @@ pub struct LimitFile {
     pub priority_share: PriorityShareFile,
     /// Cost of a request that names none in this unit.
     pub default_cost: Option<Scalar>,
+    /// `deny` or `allow`, while Redis is away. Default: as the pool says.
+    pub on_store_failure: Option<Scalar>,
     /// Skip the limit when a request's cost in its unit is not known. Default false.
     pub optional: Option<Scalar>,
     /// Emit status events. Default true.

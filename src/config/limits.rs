@@ -11,7 +11,7 @@ use super::{
     smooth,
 };
 use crate::domain::{
-    Kind, Limit, LimitId, Mode, OnLeaseEnd, Scope, Settle, Unit,
+    Kind, Limit, LimitId, Mode, OnLeaseEnd, OnStoreFailure, Scope, Settle, Unit,
     limit::{Override, Pattern, PriorityShare},
     period::{Calendar, PeriodLength},
     scope::MAX_ENTRIES,
@@ -22,7 +22,12 @@ const WINDOWS: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Dur
 const PERIODS: [PeriodLength; 4] = [PeriodLength::Hour, PeriodLength::Day, PeriodLength::Week, PeriodLength::Month];
 
 /// Reads a limit and its companion; `None` when something it cannot do without is wrong.
-pub(super) fn read_limit(reader: &mut Reader<'_>, path: &KeyPath, file: &LimitFile) -> Option<(Limit, Option<Limit>)> {
+pub(super) fn read_limit(
+    reader: &mut Reader<'_>,
+    path: &KeyPath,
+    file: &LimitFile,
+    on_store_failure: OnStoreFailure,
+) -> Option<(Limit, Option<Limit>)> {
     let id = read_name(reader, &path.key("id"), file.id.as_ref(), LimitId::new);
     let unit = read_name(reader, &path.key("unit"), file.unit.as_ref(), Unit::new);
     let kind = read_kind(reader, path, file);
@@ -37,6 +42,7 @@ pub(super) fn read_limit(reader: &mut Reader<'_>, path: &KeyPath, file: &LimitFi
     let on_lease_end = reader.choice_or(&path.key("on_lease_end"), file.on_lease_end.as_ref(), &ends, default_end);
     let settles = [("actual", Settle::Actual), ("admitted", Settle::Admitted)];
     let settle = reader.choice_or(&path.key("settle"), file.settle.as_ref(), &settles, Settle::Actual);
+    let on_store_failure = read_on_store_failure(reader, path, file.on_store_failure.as_ref(), on_store_failure);
     let optional = reader.flag_or(&path.key("optional"), file.optional.as_ref(), false);
     let events = reader.flag_or(&path.key("events"), file.events.as_ref(), true);
 
@@ -58,6 +64,7 @@ pub(super) fn read_limit(reader: &mut Reader<'_>, path: &KeyPath, file: &LimitFi
         mode,
         on_lease_end,
         settle,
+        on_store_failure,
         priority_share,
         default_cost,
         optional,
@@ -66,6 +73,17 @@ pub(super) fn read_limit(reader: &mut Reader<'_>, path: &KeyPath, file: &LimitFi
     };
     let companion = file.smooth.as_ref().and_then(|slice| smooth::companion(reader, &path.key("smooth"), slice, &limit));
     Some((limit, companion))
+}
+
+/// What a pool or a limit says while Redis is away.
+pub(super) fn read_on_store_failure(
+    reader: &mut Reader<'_>,
+    path: &KeyPath,
+    value: Option<&Scalar>,
+    default: OnStoreFailure,
+) -> OnStoreFailure {
+    let known = [OnStoreFailure::Deny, OnStoreFailure::Allow].map(|known| (known.as_str(), known));
+    reader.choice_or(&path.key("on_store_failure"), value, &known, default)
 }
 
 fn read_name<T, E>(

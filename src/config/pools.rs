@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{ID_RULE, file::PoolFile, limits, path::KeyPath, reader::Reader};
-use crate::domain::{Number, Pool, PoolId, Price, Prices, Provider, Unit};
+use crate::domain::{Number, OnStoreFailure, Pool, PoolId, Price, Prices, Provider, Unit};
 
 /// Most limits in a pool, companions of `smooth` included: one script call looks at all of them.
 pub const MAX_LIMITS: usize = 64;
@@ -48,6 +48,8 @@ fn read_pool(reader: &mut Reader<'_>, path: &KeyPath, file: &PoolFile, prices: &
     let record_retention =
         reader.duration_or(&retention_path, file.record_retention.as_ref(), second..=day, Duration::from_secs(600));
 
+    let on_store_failure = limits::read_on_store_failure(reader, path, file.on_store_failure.as_ref(), OnStoreFailure::default());
+
     let limits_path = path.key("limits");
     if file.limits.is_empty() {
         reader.refuse(&limits_path, "must list at least one limit");
@@ -57,7 +59,7 @@ fn read_pool(reader: &mut Reader<'_>, path: &KeyPath, file: &PoolFile, prices: &
     let mut numbers: HashMap<Number, String> = HashMap::new();
     for (index, limit) in file.limits.iter().enumerate() {
         let path = limits_path.index(index);
-        let Some((limit, companion)) = limits::read_limit(reader, &path, limit) else { continue };
+        let Some((limit, companion)) = limits::read_limit(reader, &path, limit, on_store_failure) else { continue };
         if let Some(earlier) = ids.insert(limit.id.clone(), index) {
             reader.refuse(&path.key("id"), format!("is the id of limits[{earlier}] of this pool, too; each limit needs its own"));
             continue;
@@ -75,5 +77,5 @@ fn read_pool(reader: &mut Reader<'_>, path: &KeyPath, file: &PoolFile, prices: &
         reader.refuse(&limits_path, rule);
     }
     let prices = Arc::new(Prices::of(provider, prices));
-    Some(Pool { id: id?, provider, limits, units, prices, record_retention })
+    Some(Pool { id: id?, provider, limits, units, prices, record_retention, on_store_failure })
 }

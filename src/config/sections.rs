@@ -33,10 +33,14 @@ pub struct Server {
 pub struct Redis {
     /// How to reach it; may carry a password.
     pub url: SecretUrl,
-    /// Longest time for one call.
+    /// Longest time for one call, connecting included.
     pub deadline: Duration,
     /// Longest time to connect.
     pub connect_timeout: Duration,
+    /// Failures in a row until requests are answered without asking Redis.
+    pub breaker_failures: u32,
+    /// Longest time between two tries to reach it then.
+    pub breaker_longest_pause: Duration,
 }
 
 /// Snapshots of usage over time.
@@ -109,10 +113,15 @@ pub(super) fn read_redis(reader: &mut Reader<'_>, file: &RedisFile) -> Redis {
     }
     let deadline_ms = reader.whole_or(&at("deadline_ms"), file.deadline_ms.as_ref(), 1..=60_000, 250);
     let range = Duration::from_millis(1)..=Duration::from_secs(60);
+    let failures = reader.whole_or(&at("breaker_failures"), file.breaker_failures.as_ref(), 1..=1000, 3);
+    let pause = file.breaker_longest_pause.as_ref();
+    let pauses = Duration::from_millis(100)..=Duration::from_secs(60);
     Redis {
         url: SecretUrl::new(url),
         deadline: Duration::from_millis(deadline_ms),
         connect_timeout: reader.duration_or(&at("connect_timeout"), file.connect_timeout.as_ref(), range, Duration::from_secs(1)),
+        breaker_failures: u32::try_from(failures).unwrap_or(u32::MAX),
+        breaker_longest_pause: reader.duration_or(&at("breaker_longest_pause"), pause, pauses, Duration::from_secs(2)),
     }
 }
 

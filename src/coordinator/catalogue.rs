@@ -65,7 +65,7 @@ pub struct Prepared {
     /// How much, by item of the shape.
     pub costs: Vec<u64>,
     /// Limit of each item, as index into the pool's limits.
-    limits: Vec<usize>,
+    pub limits: Vec<usize>,
     /// Echoed to the caller, by unit.
     pub charged: Vec<(Unit, u64)>,
 }

@@ -3,6 +3,7 @@
 //! A request becomes a [`catalogue::Prepared`] shape and an operation; the pool's [`queue`] sends it
 //! together with whatever else is waiting; `answers` turns the reply into what callers are told.
 
+mod allowed;
 mod answers;
 pub mod catalogue;
 mod clock;
@@ -36,6 +37,7 @@ use crate::{
     store::{
         Store, StoreError,
         call::{GroupRef, Op},
+        health::LaneHealth,
         reply::Answer,
     },
 };
@@ -145,7 +147,11 @@ impl Coordinator {
                 lease_us: micros(request.lease),
                 blob: blob.clone(),
             };
-            let Some(answered) = renewed(queue.submit(&catalogue, op).await, queue.id())? else { continue };
+            let answered = queue.submit(&catalogue, op).await;
+            if matches!(&answered, Err(Unanswered::Store(error)) if error.is_away()) && allowed::allows(&catalogue, &prepared) {
+                return Ok(allowed::grant(queue, &prepared, &scope, identity.record, request.lease));
+            }
+            let Some(answered) = renewed(answered, queue.id())? else { continue };
             let grant = |expires_at_us| Grant {
                 reservation: identity.reservation(queue.id(), &prepared.shape),
                 expires_at_us,
@@ -217,6 +223,11 @@ impl Coordinator {
         }
         tracing::warn!(pool = %request.pool, limit = request.limit, scope = %request.scope, by = %request.principal, count, "counters reset");
         Ok(count)
+    }
+
+    /// How the store's connections are doing.
+    pub fn store_health(&self) -> Vec<LaneHealth> {
+        self.0.store.health()
     }
 
     /// Does the store answer? For readiness.

@@ -130,7 +130,13 @@ async fn serve(queue: std::sync::Weak<PoolQueue>, mut receiver: mpsc::Receiver<W
             }
         }
         let Some(queue) = queue.upgrade() else { return };
-        batch.run(&queue, store.as_ref()).await;
+        if let Some(fault) = batch.run(&queue, store.as_ref()).await {
+            // Whoever waited for this call has waited long enough: each is told within about one deadline,
+            // however many there are.
+            let count = receiver.len();
+            let waiting = std::iter::from_fn(|| receiver.try_recv().ok()).take(count);
+            refuse(next.take().into_iter().chain(waiting).map(|waiting| waiting.reply).collect(), &fault);
+        }
     }
 }
 
@@ -185,7 +191,8 @@ impl Batch {
         freeing
     }
 
-    async fn run(self, queue: &PoolQueue, store: &dyn Store) {
+    /// Answers why when the store is away.
+    async fn run(self, queue: &PoolQueue, store: &dyn Store) -> Option<Unanswered> {
         let pool = queue.id();
         let mut call = Call {
             config_version: self.catalogue.version,
@@ -204,7 +211,7 @@ impl Batch {
                     queue.clock.learn(reply.header.clock_us);
                     queue.epoch.store(reply.header.position.epoch, Ordering::Relaxed);
                     deliver(queue, &call, reply, self.replies);
-                    return;
+                    return None;
                 }
                 Ok(Outcome::RetryPeriod(header)) => {
                     debug!(%pool, "the node's idea of the time is off by periods; asking again");
@@ -213,7 +220,8 @@ impl Batch {
                 }
                 Ok(Outcome::StaleConfig(_)) => {
                     let fault = reload(queue, store).await.err().map_or(Unanswered::Stale, Unanswered::Store);
-                    return refuse(self.replies, &fault);
+                    refuse(self.replies, &fault);
+                    return None;
                 }
                 // The identities in the call make a repetition harmless, whether or not it arrived.
                 Err(error) if error.is_transient() && !repeated && !matches!(error, StoreError::Timeout(_)) => repeated = true,
@@ -225,12 +233,16 @@ impl Batch {
                     return Box::pin(freeing.run(queue, store)).await;
                 }
                 Err(error) => {
-                    warn!(%pool, %error, operations = call.ops.len(), "the store did not answer");
-                    return refuse(self.replies, &Unanswered::Store(error));
+                    debug!(%pool, %error, operations = call.ops.len(), "the store did not answer");
+                    let away = error.is_transient();
+                    let fault = Unanswered::Store(error);
+                    refuse(self.replies, &fault);
+                    return away.then_some(fault);
                 }
             }
         }
         refuse(self.replies, &Unanswered::Store(StoreError::Protocol("the store kept asking for other periods".into())));
+        None
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    Coordinator, RENEWALS, answers,
+    Coordinator, RENEWALS,
+    allowed::AllowedId,
+    answers,
     catalogue::Catalogue,
     ids::{self, ReservationId},
     queue::{Answered, PoolQueue},
@@ -17,10 +19,10 @@ use crate::store::{
 };
 
 /// A reservation to settle.
-struct Target {
-    record: RecordId,
-    nonce: Option<u32>,
-    groups: Vec<crate::domain::GroupId>,
+pub(super) struct Target {
+    pub record: RecordId,
+    pub nonce: Option<u32>,
+    pub groups: Vec<crate::domain::GroupId>,
 }
 
 impl Coordinator {
@@ -33,11 +35,17 @@ impl Coordinator {
 
     /// The pool that a reservation belongs to, by its id alone.
     pub fn pool_of(&self, reservation: &str) -> Result<&crate::domain::PoolId, CoordinatorError> {
+        if let Some(allowed) = AllowedId::from_text(reservation) {
+            return self.pool_of_allowed(&allowed);
+        }
         Ok(self.find(reservation)?.0.id())
     }
 
     /// Settle at the true cost.
     pub async fn commit(&self, request: Commit) -> Result<Settled, CoordinatorError> {
+        if let Some(allowed) = AllowedId::from_text(&request.reservation) {
+            return Box::pin(self.commit_allowed(allowed, request)).await;
+        }
         let (queue, id) = self.find(&request.reservation)?;
         queue.catalogue.load().pool.check_units(&request.cost)?;
         let estimated = [u8::from(request.estimated)];
@@ -58,6 +66,9 @@ impl Coordinator {
     pub async fn release(&self, request: Release) -> Result<Settled, CoordinatorError> {
         let (queue, target, void_when_unknown) = match request {
             Release::Reservation(id) => {
+                if let Some(allowed) = AllowedId::from_text(&id) {
+                    return Box::pin(self.release_allowed(&allowed, id)).await;
+                }
                 let (queue, id) = self.find(&id)?;
                 (queue, Target { record: id.record, nonce: Some(id.nonce), groups: id.groups }, false)
             }
@@ -73,6 +84,9 @@ impl Coordinator {
 
     /// Prolong a lease, and optionally take more.
     pub async fn extend(&self, request: Extend) -> Result<Extended, CoordinatorError> {
+        if let Some(allowed) = AllowedId::from_text(&request.reservation) {
+            return self.extend_allowed(&allowed, request);
+        }
         let (queue, id) = self.find(&request.reservation)?;
         let attempt = match &request.idempotency_key {
             Some(key) => ids::fingerprint(["extend".as_bytes(), key.as_bytes()]),
@@ -123,7 +137,7 @@ impl Coordinator {
 }
 
 /// Settles; asks again with the record's groups where the id did not carry them.
-async fn settle(
+pub(super) async fn settle(
     queue: &PoolQueue,
     mut target: Target,
     how: Settlement,
@@ -147,7 +161,12 @@ async fn settle(
     Err(unsettled())
 }
 
-fn finish(catalogue: &Catalogue, queue: &PoolQueue, id: RecordId, answered: Answered) -> Result<Settled, CoordinatorError> {
+pub(super) fn finish(
+    catalogue: &Catalogue,
+    queue: &PoolQueue,
+    id: RecordId,
+    answered: Answered,
+) -> Result<Settled, CoordinatorError> {
     let (record, replayed) = match answered.answer {
         Answer::Settled(record) => (record, false),
         Answer::Replay(record) => (record, true),

@@ -66,6 +66,26 @@ pub enum Settle {
     Admitted,
 }
 
+/// What a request is told while the store is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnStoreFailure {
+    /// That nobody can decide now.
+    #[default]
+    Deny,
+    /// That it may go, uncounted.
+    Allow,
+}
+
+impl OnStoreFailure {
+    /// The word used in configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deny => "deny",
+            Self::Allow => "allow",
+        }
+    }
+}
+
 /// How important a request is to its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub enum Priority {
@@ -200,6 +220,8 @@ pub struct Limit {
     pub on_lease_end: OnLeaseEnd,
     /// What a commit below the hold gives back.
     pub settle: Settle,
+    /// What it says while the store is away; only where all limits of a request allow, it is allowed.
+    pub on_store_failure: OnStoreFailure,
     /// Ceilings by priority.
     pub priority_share: PriorityShare,
     /// Taken when a request names no cost in this unit.

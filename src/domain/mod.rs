@@ -19,7 +19,7 @@ pub mod usage;
 
 pub use event::{EventId, Position, QuotaEvent};
 pub use ids::{LimitId, Number, PoolId};
-pub use limit::{Kind, Limit, Mode, OnLeaseEnd, Priority, Settle};
+pub use limit::{Kind, Limit, Mode, OnLeaseEnd, OnStoreFailure, Priority, Settle};
 pub use plan::{Estimate, PlanError};
 pub use pool::{Pool, Provider};
 pub use price::{Price, Prices, TokenUse};

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     ids::{LimitId, PoolId},
-    limit::Limit,
+    limit::{Limit, OnStoreFailure},
     price::Prices,
     unit::{STANDARD_UNITS, Unit},
 };
@@ -56,6 +56,8 @@ pub struct Pool {
     pub prices: Arc<Prices>,
     /// How long the record of a reservation is kept after its lease ended (at most 24 h).
     pub record_retention: Duration,
+    /// What requests are told while the store is away, where no limit applies to them.
+    pub on_store_failure: OnStoreFailure,
 }
 
 impl Pool {

@@ -26,6 +26,7 @@ pub async fn reserve(caller: &Caller, body: ReserveBody, key: Option<String>, ch
     let decision = Box::pin(caller.state.coordinator().reserve(reserve)).await.map_err(|e| from_coordinator(e, "/cost"))?;
     let body = DecisionBody::from(decision);
     let outcome = match &body {
+        DecisionBody::Granted(granted) if granted.authority == Authority::None => Decided::Allowed,
         DecisionBody::Granted(_) => Decided::Granted,
         DecisionBody::Denied(_) => Decided::Denied,
     };
@@ -83,7 +84,7 @@ pub fn decided(body: DecisionBody, mirror: bool) -> Answer<DecisionBody> {
     }
 }
 
-/// The answer to a settlement: 202 while only this node knows of it.
+/// The answer to a settlement: 202 while Redis does not know of it.
 pub fn settlement(settled: Settled) -> Answer<Settled> {
     let (replayed, local) = (settled.replayed, settled.authority != Authority::Redis);
     let mut answer = Answer::ok(settled);

@@ -33,6 +33,8 @@ struct Operation {
 pub enum Decided {
     /// Units are held.
     Granted,
+    /// Redis was away, and the limits let it go uncounted.
+    Allowed,
     /// There was no room.
     Denied,
 }
@@ -80,6 +82,7 @@ impl HttpMetrics {
     pub fn decided(&self, pool: &str, outcome: Decided) {
         let outcome = match outcome {
             Decided::Granted => "granted",
+            Decided::Allowed => "allowed",
             Decided::Denied => "denied",
         };
         self.decisions.with_label_values(&[pool, outcome]).inc();

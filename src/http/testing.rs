@@ -24,6 +24,7 @@ fn limit(id: &str, unit: &str, capacity: u64, kind: Kind) -> Limit {
         mode: Mode::Enforce,
         on_lease_end: OnLeaseEnd::Charge,
         settle: Settle::Actual,
+        on_store_failure: crate::domain::OnStoreFailure::Deny,
         priority_share: PriorityShare::default(),
         default_cost: None,
         optional: false,

@@ -6,6 +6,7 @@
 
 pub mod call;
 pub mod codec;
+pub mod health;
 pub mod keys;
 pub mod log;
 pub mod memory;
@@ -52,6 +53,11 @@ impl StoreError {
     /// that a repetition never counts twice.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Timeout(_) | Self::Lost(_))
+    }
+
+    /// True when nobody can decide now, whatever is asked; then `on_store_failure` says what happens.
+    pub fn is_away(&self) -> bool {
+        self.is_transient() || matches!(self, Self::OutOfMemory(_))
     }
 }
 
@@ -152,4 +158,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Does the store answer?
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// How its connections are doing; none where it has none.
+    fn health(&self) -> Vec<health::LaneHealth> {
+        Vec::new()
+    }
 }

@@ -40,5 +40,6 @@ mod retry_after;
 mod server_faults;
 mod settlement;
 mod statuses;
+mod store_away;
 mod support;
 mod watch;

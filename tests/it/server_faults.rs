@@ -20,7 +20,7 @@ use quota_coordinator::{
 
 use crate::support::{
     node::{Node, call, catalogue_of, cost, pool_of, until},
-    redis::{connection, dump, fresh_pool, keys_of, shared, store},
+    redis::{connection, dump, fresh_pool, keys_of, settings, shared, store},
 };
 
 const LIMITS: &str = "[[pools.limits]]\nid = \"rpm\"\nunit = \"requests\"\ncapacity = 1000\nwindow = \"1h\"\n\
@@ -29,7 +29,7 @@ const LIMITS: &str = "[[pools.limits]]\nid = \"rpm\"\nunit = \"requests\"\ncapac
 const DEADLINE: Duration = Duration::from_millis(250);
 
 fn impatient(url: &str) -> Arc<RedisStore> {
-    Arc::new(RedisStore::new(&RedisSettings { url: url.to_owned(), deadline: DEADLINE, connect_timeout: DEADLINE }).unwrap())
+    Arc::new(RedisStore::new(&RedisSettings { deadline: DEADLINE, ..settings(url) }).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,6 +68,7 @@ fn one_bad_value_of_a_limit_is_one_line() {
         ("priority_share = { low = -0.1 }", "priority_share.low = -0.1", share),
         ("mode = \"log\"", "mode = \"log\"", "must be one of `enforce`, `shadow`"),
         ("on_lease_end = \"keep\"", "on_lease_end = \"keep\"", "must be one of `refund`, `charge`"),
+        ("on_store_failure = \"local\"", "on_store_failure = \"local\"", "must be one of `deny`, `allow`"),
         ("settle = \"x\"", "settle = \"x\"", "must be one of `actual`, `admitted`"),
         ("default_cost = -1", "default_cost = -1", whole),
         ("optional = \"maybe\"", "optional = \"maybe\"", "must be true or false"),
@@ -198,7 +199,7 @@ fn misspelt_and_misplaced_keys_name_what_is_known() {
         &with_limit(&format!("{RATE}capcity = 5")),
         "q.toml: pools[0].limits[0].capcity: is not a known key; known here: `id`, `unit`, `kind`, `capacity`, `window`, \
          `period`, `time_zone`, `per`, `when`, `overrides`, `warning_at`, `mode`, `on_lease_end`, `settle`, `priority_share`, \
-         `default_cost`, `optional`, `events`, `smooth`",
+         `default_cost`, `on_store_failure`, `optional`, `events`, `smooth`",
     );
     // A secret under a misspelt or misplaced key is not repeated.
     refused(

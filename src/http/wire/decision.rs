@@ -27,7 +27,7 @@ pub struct Granted {
     pub status: Status,
     /// Position in the pool's event log.
     pub cursor: String,
-    /// Who decided.
+    /// Who decided; `none` = Redis is away, the limits say `on_store_failure = "allow"`, and nothing was counted.
     pub authority: Authority,
     /// What was taken, by unit.
     pub charged: Charged,

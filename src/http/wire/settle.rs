@@ -134,7 +134,8 @@ pub struct Settled {
     pub state: ReservationState,
     /// Finally charged.
     pub charged: Charged,
-    /// Limits whose counter was reset or removed since: nothing was given back there.
+    /// Limits whose counter was reset or removed since: nothing was given back there. With authority `none`, all limits:
+    /// the use was counted nowhere.
     pub skipped: Vec<String>,
     /// The lease had ended before.
     pub late: bool,
@@ -146,7 +147,8 @@ pub struct Settled {
     pub replayed: bool,
     /// Position in the pool's event log.
     pub cursor: String,
-    /// Who settled it; `local` = this node will tell the store when it is back (then the status is 202).
+    /// Who settled it. `none` = Redis is away and the reservation was granted without it: nothing was counted, and the
+    /// status is 202. The same commit, sent again when Redis is back, is counted in full, once.
     pub authority: Authority,
 }
 

@@ -1,5 +1,6 @@
 //! The store in Redis: names keys, invokes scripts, maps errors. It decides nothing.
 
+mod breaker;
 mod lane;
 mod listing;
 mod log;
@@ -10,16 +11,20 @@ use std::{
     time::Duration,
 };
 
+pub use breaker::BreakerSettings;
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use lane::Held;
 pub use lane::{Lane, Times};
 use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
 
+use tokio::time::Instant;
+
 use super::{
     Due, GroupPage, Overrides, Store, StoreError,
     call::{Call, Op, RecordId},
     codec,
+    health::LaneHealth,
     keys::PoolKeys,
     log::{LogPage, LogQuery},
     reply::{Outcome, Record},
@@ -32,20 +37,33 @@ use crate::domain::{GroupId, PoolId};
 pub struct RedisSettings {
     /// `redis://`, `rediss://` or `redis+unix://`.
     pub url: String,
-    /// The longest that any command may take.
+    /// The longest that any call may take, connecting included.
     pub deadline: Duration,
-    /// The longest that connecting may take.
+    /// The longest that connecting may take; what is left of the deadline, if that is less.
     pub connect_timeout: Duration,
+    /// When the server is left alone.
+    pub breaker: BreakerSettings,
 }
+
+/// Connections for decisions: pools share them only when there are more, so that one connection that
+/// hangs holds up as few pools as possible.
+const HOT: usize = 8;
 
 /// A [`Store`] on one Redis (or Valkey) server, version 7.0 or newer.
 pub struct RedisStore {
-    /// Decisions.
-    hot: Lane,
+    /// Decisions; each pool keeps to one of them.
+    hot: Vec<Lane>,
     /// Listings and sweeps: they may be large, and must not stand in front of decisions.
     slow: Lane,
     scripts: Scripts,
-    keys: RwLock<HashMap<PoolId, std::sync::Arc<PoolKeys>>>,
+    keys: RwLock<HashMap<PoolId, Place>>,
+}
+
+/// A pool's keys, and which connection is its own.
+#[derive(Clone)]
+struct Place {
+    keys: std::sync::Arc<PoolKeys>,
+    lane: usize,
 }
 
 impl RedisStore {
@@ -56,28 +74,35 @@ impl RedisStore {
 
     /// The same with scripts of the caller's (tests bring their own clock).
     pub fn with_scripts(settings: &RedisSettings, scripts: Scripts) -> Result<Self, StoreError> {
-        let times = Times { deadline: settings.deadline, connect: settings.connect_timeout };
-        let hot = Lane::new(&settings.url, times)?;
-        let slow = Lane::new(&settings.url, Times { deadline: times.deadline * 4, ..times })?;
+        let times = Times { deadline: settings.deadline, connect: settings.connect_timeout, breaker: settings.breaker };
+        let hot = (0..HOT).map(|at| Lane::new(format!("decisions-{at}"), &settings.url, times)).collect::<Result<_, _>>()?;
+        let slow = Lane::new("listings", &settings.url, times)?;
         Ok(Self { hot, slow, scripts, keys: RwLock::default() })
     }
 
-    fn keys(&self, pool: &PoolId) -> std::sync::Arc<PoolKeys> {
+    fn place(&self, pool: &PoolId) -> Place {
         if let Ok(known) = self.keys.read()
-            && let Some(keys) = known.get(pool)
+            && let Some(place) = known.get(pool)
         {
-            return keys.clone();
+            return place.clone();
         }
         let keys = std::sync::Arc::new(PoolKeys::new(pool));
-        if let Ok(mut known) = self.keys.write() {
-            known.insert(pool.clone(), keys.clone());
+        match self.keys.write() {
+            Ok(mut known) => {
+                let lane = known.len() % HOT;
+                known.entry(pool.clone()).or_insert(Place { keys, lane }).clone()
+            }
+            Err(_) => Place { keys, lane: 0 },
         }
-        keys
     }
 
-    async fn invoke(&self, lane: &Lane, script: &Composed, pool: &PoolId, call: &Call) -> Result<Outcome, StoreError> {
+    fn keys(&self, pool: &PoolId) -> std::sync::Arc<PoolKeys> {
+        self.place(pool).keys
+    }
+
+    async fn invoke(&self, lane: &Lane, script: &Composed, keys: &PoolKeys, call: &Call) -> Result<Outcome, StoreError> {
         let encoded = codec::encode(call);
-        let command = command(script, &self.keys(pool), &encoded);
+        let command = command(script, keys, &encoded);
         let reply = run_script(lane, script, &command).await?;
         let Value::BulkString(raw) = reply else {
             return Err(StoreError::Protocol(format!("expected one string, got {reply:?}")));
@@ -131,15 +156,21 @@ fn with_text(script: &Composed, command: &Cmd) -> Cmd {
 
 /// Runs a script call; sends the whole script when the server does not have it (nothing was executed then).
 async fn run_script(lane: &Lane, script: &Composed, command: &Cmd) -> Result<Value, StoreError> {
-    let held = lane.connection().await?;
-    let mut connection = held.connection.clone();
-    let result = match within(lane, command.query_async(&mut connection)).await {
-        Err(Fault::Server(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-            within(lane, with_text(script, command).query_async(&mut connection)).await
-        }
-        other => other,
+    let until = lane.enter()?;
+    let result = async {
+        let held = connected(lane, until).await?;
+        let mut connection = held.connection.clone();
+        let result = match within(until, command.query_async(&mut connection)).await {
+            Err(Fault::Server(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                within(until, with_text(script, command).query_async(&mut connection)).await
+            }
+            other => other,
+        };
+        result.map_err(|fault| fault.into_error(lane, &held, |message| script.locate(message)))
     };
-    result.map_err(|fault| fault.into_error(lane, &held, |message| script.locate(message)))
+    let result = result.await;
+    lane.leave(&result);
+    result
 }
 
 /// Runs a plain command on a lane.
@@ -147,9 +178,21 @@ async fn run<T: redis::FromRedisValue>(
     lane: &Lane,
     query: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
 ) -> Result<T, StoreError> {
-    let held = lane.connection().await?;
-    let mut connection = held.connection.clone();
-    within(lane, query(&mut connection)).await.map_err(|fault| fault.into_error(lane, &held, str::to_owned))
+    let until = lane.enter()?;
+    let result = async {
+        let held = connected(lane, until).await?;
+        let mut connection = held.connection.clone();
+        within(until, query(&mut connection)).await.map_err(|fault| fault.into_error(lane, &held, str::to_owned))
+    };
+    let result = result.await;
+    lane.leave(&result);
+    result
+}
+
+/// The lane's connection, if it stands or can be made in time.
+async fn connected(lane: &Lane, until: Instant) -> Result<Held, StoreError> {
+    let waited = tokio::time::timeout_at(until, lane.connection()).await;
+    waited.unwrap_or_else(|_| Err(StoreError::Unavailable("no connection within the deadline".into())))
 }
 
 enum Fault {
@@ -157,8 +200,8 @@ enum Fault {
     Server(RedisError),
 }
 
-async fn within<T>(lane: &Lane, future: impl Future<Output = Result<T, RedisError>>) -> Result<T, Fault> {
-    match tokio::time::timeout(lane.deadline(), future).await {
+async fn within<T>(until: Instant, future: impl Future<Output = Result<T, RedisError>>) -> Result<T, Fault> {
+    match tokio::time::timeout_at(until, future).await {
         Err(_) => Err(Fault::Deadline),
         Ok(Err(error)) if error.is_timeout() => Err(Fault::Deadline),
         Ok(result) => result.map_err(Fault::Server),
@@ -179,29 +222,34 @@ impl Fault {
                 lane.give_up(held);
                 StoreError::Lost(error.to_string())
             }
-            Self::Server(error) => match error.kind() {
-                ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => {
-                    lane.give_up(held);
-                    StoreError::Unavailable(error.to_string())
-                }
-                ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain | ServerErrorKind::ClusterDown) => {
-                    StoreError::Unavailable(error.to_string())
-                }
-                _ if error.code() == Some("OOM") => StoreError::OutOfMemory(error.to_string()),
-                _ => StoreError::Refused(locate(&error.to_string())),
-            },
+            Self::Server(error) if error.code() == Some("OOM") => StoreError::OutOfMemory(error.to_string()),
+            Self::Server(error) if cannot_serve(&error) => {
+                lane.give_up(held);
+                StoreError::Unavailable(error.to_string())
+            }
+            Self::Server(error) => StoreError::Refused(locate(&error.to_string())),
         }
     }
+}
+
+/// Answers of a server that works and yet is of no use now. Another connection may lead to another
+/// server, so it is made at once.
+fn cannot_serve(error: &RedisError) -> bool {
+    const CODES: [&str; 9] =
+        ["READONLY", "MASTERDOWN", "LOADING", "NOAUTH", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "MISCONF", "BUSY"];
+    error.code().is_some_and(|code| CODES.contains(&code))
 }
 
 impl Store for RedisStore {
     fn apply<'a>(&'a self, pool: &'a PoolId, call: &'a Call) -> BoxFuture<'a, Result<Outcome, StoreError>> {
         let script = if call.ops.iter().all(Op::only_frees) { &self.scripts.apply_freeing } else { &self.scripts.apply };
-        self.invoke(&self.hot, script, pool, call).boxed()
+        let place = self.place(pool);
+        async move { self.invoke(&self.hot[place.lane], script, &place.keys, call).await }.boxed()
     }
 
     fn read<'a>(&'a self, pool: &'a PoolId, call: &'a Call) -> BoxFuture<'a, Result<Outcome, StoreError>> {
-        self.invoke(&self.slow, &self.scripts.read, pool, call).boxed()
+        let keys = self.keys(pool);
+        async move { self.invoke(&self.slow, &self.scripts.read, &keys, call).await }.boxed()
     }
 
     fn due<'a>(&'a self, pool: &'a PoolId, max: usize) -> BoxFuture<'a, Result<Due, StoreError>> {
@@ -282,9 +330,14 @@ impl Store for RedisStore {
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        run(&self.hot, async |connection| redis::cmd("PING").query_async::<Value>(connection).await)
+        run(&self.hot[0], async |connection| redis::cmd("PING").query_async::<Value>(connection).await)
             .map(|answer| answer.map(drop))
             .boxed()
+    }
+
+    fn health(&self) -> Vec<LaneHealth> {
+        let used = self.keys.read().map_or(HOT, |known| known.len()).min(HOT);
+        self.hot.iter().take(used).chain([&self.slow]).map(Lane::health).collect()
     }
 }
 

@@ -1,5 +1,5 @@
 //! A TCP proxy before a Redis server that can keep messages from whoever subscribes through it, while
-//! the connection goes on answering pings.
+//! the connection goes on answering pings, and that can let single connections hang.
 
 use std::{
     path::PathBuf,
@@ -32,6 +32,8 @@ struct Shared {
     /// Chunks from the server that contain this are swallowed.
     swallows: Mutex<Option<String>>,
     swallowed: watch::Sender<u64>,
+    /// A connection over which a client sends this hangs from then on.
+    hangs: Mutex<Option<String>>,
 }
 
 /// Lives as long as the test's runtime.
@@ -54,14 +56,27 @@ impl Proxy {
     async fn with(socket: PathBuf, loss: Option<Loss>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
-        let shared = Arc::new(Shared { swallows: Mutex::default(), swallowed: watch::Sender::new(0) });
+        let shared = Arc::new(Shared { swallows: Mutex::default(), swallowed: watch::Sender::new(0), hangs: Mutex::default() });
         let accepting = shared.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = UnixStream::connect(&socket).await else { continue };
                 let (mut from_client, mut to_client) = client.into_split();
                 let (mut from_server, mut to_server) = server.into_split();
-                tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+                let shared = accepting.clone();
+                tokio::spawn(async move {
+                    let mut chunk = vec![0; 1 << 16];
+                    while let Ok(n @ 1..) = from_client.read(&mut chunk).await {
+                        let text = String::from_utf8_lossy(&chunk[..n]);
+                        let hang = shared.hangs.lock().unwrap().as_ref().is_some_and(|needle| text.contains(needle));
+                        if hang {
+                            std::future::pending::<()>().await;
+                        }
+                        if to_server.write_all(&chunk[..n]).await.is_err() {
+                            return;
+                        }
+                    }
+                });
                 let shared = accepting.clone();
                 if let Some(loss) = loss.clone() {
                     tokio::spawn(lose(from_server, to_client, loss, shared));
@@ -93,8 +108,14 @@ impl Proxy {
         *self.shared.swallows.lock().unwrap() = Some(text.to_owned());
     }
 
-    /// Everything arrives again.
+    /// From now on each connection over which the text is sent hangs, open and silent.
+    pub fn hang(&self, text: &str) {
+        *self.shared.hangs.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Everything arrives again, over new connections where some hang.
     pub fn pass(&self) {
+        *self.shared.hangs.lock().unwrap() = None;
         *self.shared.swallows.lock().unwrap() = None;
     }
 

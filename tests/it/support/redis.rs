@@ -13,7 +13,7 @@ use quota_coordinator::{
     domain::PoolId,
     private_redis::PrivateRedis,
     store::{
-        redis::{RedisSettings, RedisStore},
+        redis::{BreakerSettings, RedisSettings, RedisStore},
         scripts::{Publish, Scripts},
     },
 };
@@ -34,7 +34,8 @@ pub async fn shared() -> &'static PrivateRedis {
 }
 
 pub fn settings(url: &str) -> RedisSettings {
-    RedisSettings { url: url.to_owned(), deadline: Duration::from_secs(5), connect_timeout: Duration::from_secs(5) }
+    let long = Duration::from_secs(5);
+    RedisSettings { url: url.to_owned(), deadline: long, connect_timeout: long, breaker: BreakerSettings::default() }
 }
 
 /// A store that lives by the server's clock.
