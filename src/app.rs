@@ -12,7 +12,7 @@ use crate::{
     events,
     http::{
         self, HttpSettings, HttpState,
-        auth::{self, AuthSettings, KeySettings},
+        auth::{self, AuthSettings, KeySettings, Reach},
         live::{Live, LiveSettings},
     },
     store::{
@@ -250,6 +250,8 @@ fn auth_settings(config: &Config) -> AuthSettings {
                 sha256: key.sha256.0,
                 roles: key.roles.iter().map(role).collect(),
                 pools: key.pools.clone(),
+                reach: Reach::new(key.scope.clone()),
+                expires_at: key.expires_at,
             })
             .collect(),
         admin_key_sha256: config.admin_key.as_ref().map(|key| KeyHash::of(key.expose()).0),

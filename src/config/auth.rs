@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{file::AuthFile, file::KeyFile, path::KeyPath, reader::Reader, redact::REDACTED, scalar::OneOrMany};
-use crate::domain::{Pool, PoolId};
+use crate::domain::{Pool, PoolId, Scope};
 
 /// Who may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +108,10 @@ pub struct ApiKey {
     pub roles: BTreeSet<Role>,
     /// The pools that it sees; absent = all.
     pub pools: Option<Vec<PoolId>>,
+    /// Values of scope keys that it is confined to; it sees, spends and clears nothing else.
+    pub scope: Vec<(Box<str>, Vec<Box<str>>)>,
+    /// Until when it is good; absent = until it is taken out.
+    pub expires_at: Option<Timestamp>,
 }
 
 pub(super) fn read_auth(reader: &mut Reader<'_>, file: &AuthFile, pools: &[Pool]) -> Auth {
@@ -142,7 +147,23 @@ fn read_key(reader: &mut Reader<'_>, path: &KeyPath, file: &KeyFile, known: &[Po
     });
     let roles = read_roles(reader, &path.key("roles"), file.roles.as_ref());
     let pools = file.pools.as_ref().map(|pools| read_pool_ids(reader, &path.key("pools"), pools, known));
-    Some(ApiKey { name: name?, sha256: sha256?, roles, pools })
+    let scope = file.scope.iter().map(|(key, values)| read_scope(reader, &path.key("scope").key(key), key, values)).collect();
+    let expires_path = path.key("expires_at");
+    let expires_at = file.expires_at.as_ref().and_then(|at| {
+        let rule = "must be an instant with its offset (RFC 3339), such as \"2027-01-31T00:00:00Z\"";
+        reader.accept(&expires_path, at.text().trim().parse::<Timestamp>().map_err(|_| rule))
+    });
+    Some(ApiKey { name: name?, sha256: sha256?, roles, pools, scope, expires_at })
+}
+
+/// The values of one scope key. One that is refused is left out: the configuration is not used then.
+fn read_scope(reader: &mut Reader<'_>, path: &KeyPath, key: &str, values: &OneOrMany) -> (Box<str>, Vec<Box<str>>) {
+    if values.values.is_empty() {
+        reader.refuse(path, "must list at least one value, or be left out for all");
+    }
+    let check = |value: &str| Scope::new([(key, value)]).map(|_| Box::from(value));
+    let values = values.each(path).filter_map(|(path, value)| reader.accept(&path, check(value.text()))).collect();
+    (key.into(), values)
 }
 
 fn read_roles(reader: &mut Reader<'_>, path: &KeyPath, roles: Option<&OneOrMany>) -> BTreeSet<Role> {

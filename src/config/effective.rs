@@ -124,6 +124,13 @@ impl Document<'_> {
             if let Some(pools) = &key.pools {
                 self.value(&at, "pools", list(pools.iter().map(|pool| pool.as_str())));
             }
+            if !key.scope.is_empty() {
+                let entries = key.scope.iter().map(|(key, values)| (key.to_string(), list(values.iter().map(|value| &**value))));
+                self.value(&at, "scope", table(entries));
+            }
+            if let Some(expires_at) = key.expires_at {
+                self.value(&at, "expires_at", quoted(&expires_at.to_string()));
+            }
         }
 
         self.live(live);

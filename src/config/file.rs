@@ -91,6 +91,10 @@ pub struct KeyFile {
     pub roles: Option<OneOrMany>,
     /// The pools it may see. Default: all.
     pub pools: Option<OneOrMany>,
+    /// Scope values that it is confined to, by scope key. Default: none.
+    pub scope: BTreeMap<String, OneOrMany>,
+    /// Until when it is good, RFC 3339. Default: until it is taken out.
+    pub expires_at: Option<Scalar>,
 }
 
 /// `[live]`

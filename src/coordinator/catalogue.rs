@@ -344,6 +344,7 @@ pub fn figure(limit: &Arc<Limit>, partition: &Arc<Partition>, capacity: u64, cou
         total: counter.charged,
         reset_after: (counter.total > 0).then(|| std::time::Duration::from_micros(whole_in)),
         status: counter.status,
+        shown: true,
     }
 }
 

@@ -122,6 +122,8 @@ pub struct Figure {
     pub reset_after: Option<Duration>,
     /// The counter's status.
     pub status: CounterStatus,
+    /// May the figures be shown to the caller? The edge decides.
+    pub shown: bool,
 }
 
 impl Figure {

@@ -1,11 +1,12 @@
 //! Figures of a scope at one place in the log, read once for all who watch it.
 
 use std::{
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::{coordinator::types::Usage, domain::Position};
 
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub position: Position,
     /// For the edge: the figures as it writes them, made once for all subscribers.
     pub wire: OnceCell<Arc<str>>,
+    /// The same for subscribers that may not see all of them, by what they may see.
+    pub veiled: Mutex<BTreeMap<String, Arc<str>>>,
     fingerprint: u64,
 }
 
@@ -32,7 +35,7 @@ impl Snapshot {
             (figure.capacity, figure.used, figure.held, figure.status).hash(&mut hasher);
         }
         let position = Position::from_cursor(&usage.cursor).unwrap_or(Position::UNBORN);
-        Self { usage, position, wire: OnceCell::new(), fingerprint: hasher.finish() }
+        Self { usage, position, wire: OnceCell::new(), veiled: Mutex::default(), fingerprint: hasher.finish() }
     }
 
     /// Equal for two snapshots that show the same figures; time that merely passes changes nothing.

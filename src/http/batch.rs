@@ -10,7 +10,7 @@ use super::{
     body::Body,
     checks::Checks,
     decide::{known, release, reserve},
-    problem::{Problem, from_coordinator},
+    problem::Problem,
     usage::record,
     wire::{BatchBody, BatchItem, BatchResult, BatchResults, ExtendedBody, MAX_OPERATIONS, Settled},
 };
@@ -70,18 +70,18 @@ async fn run(caller: &Caller, at: usize, item: BatchItem) -> BatchResult {
 
 async fn answer(caller: &Caller, item: BatchItem) -> Result<BatchResult, Problem> {
     let checks = Checks::default();
-    let coordinator = caller.state.coordinator();
+    let coordinator = caller.coordinator();
     Ok(match item {
         BatchItem::Reserve(body) => reserve(caller, *body, None, checks).await?.into(),
         BatchItem::Commit(id, body) => {
             let commit = body.into_commit(caller, known(caller, id)?, checks)?;
-            Settled::from(coordinator.commit(commit).await.map_err(|e| from_coordinator(e, "/cost"))?).into()
+            Settled::from(coordinator.commit(commit).await?).into()
         }
         BatchItem::Release(id) => release(caller, Release::Reservation(known(caller, id)?)).await?.into(),
         BatchItem::ReleaseByKey(body) => release(caller, body.into_release(caller, checks)?).await?.into(),
         BatchItem::Extend(id, body) => {
             let extend = body.into_extend(known(caller, id)?, None, checks)?;
-            ExtendedBody::from(coordinator.extend(extend).await.map_err(|e| from_coordinator(e, "/add_cost"))?).into()
+            ExtendedBody::from(coordinator.extend(extend).await?).into()
         }
         BatchItem::Record(body) => record(caller, body, None, checks).await?.into(),
     })

@@ -9,7 +9,7 @@ use super::{
     auth::{Auth, Caller, Read},
     body::Body,
     checks::Checks,
-    problem::{FieldError, Problem, from_coordinator},
+    problem::{FieldError, Problem},
     query::Args,
     wire::{Check, ReserveBody},
 };
@@ -52,6 +52,6 @@ impl CheckApi {
 }
 
 async fn check(caller: &Caller, ask: Ask) -> Result<Answer<Check>, Problem> {
-    let verdict = caller.state.coordinator().check(ask).await.map_err(|e| from_coordinator(e, "/cost"))?;
+    let verdict = caller.coordinator().check(ask).await?;
     Ok(Answer::ok(verdict.into()))
 }

@@ -23,7 +23,8 @@ pub async fn reserve(caller: &Caller, body: ReserveBody, key: Option<String>, ch
     let reserve = body.into_reserve(caller, key, checks)?;
     let pool = reserve.ask.pool.clone();
     // Boxed, because every layer around an operation, and a batch of many of them, moves its whole state about.
-    let decision = Box::pin(caller.state.coordinator().reserve(reserve)).await.map_err(|e| from_coordinator(e, "/cost"))?;
+    let guarded = caller.coordinator();
+    let decision = Box::pin(guarded.reserve(reserve)).await?;
     let body = DecisionBody::from(decision);
     let outcome = match &body {
         DecisionBody::Granted(granted) if granted.authority == Authority::None => Decided::Allowed,
@@ -36,8 +37,7 @@ pub async fn reserve(caller: &Caller, body: ReserveBody, key: Option<String>, ch
 
 /// Asks the coordinator to give units back.
 pub async fn release(caller: &Caller, release: Release) -> Result<Settled, Problem> {
-    let settled = caller.state.coordinator().release(release).await.map_err(|e| from_coordinator(e, ""))?;
-    Ok(settled.into())
+    Ok(caller.coordinator().release(release).await?.into())
 }
 
 /// The id of a reservation that the caller may touch.
@@ -74,10 +74,10 @@ pub fn decided(body: DecisionBody, mirror: bool) -> Answer<DecisionBody> {
         DecisionBody::Denied(denied) if mirror => denied.headers.clone(),
         _ => return Answer::ok(body),
     };
-    let answer = Answer::ok(body)
-        .with_status(StatusCode::TOO_MANY_REQUESTS)
-        .with_header(RATE_LIMIT_POLICY, fields.policy)
-        .with_header(RATE_LIMIT, fields.limit);
+    let mut answer = Answer::ok(body).with_status(StatusCode::TOO_MANY_REQUESTS);
+    if !fields.policy.is_empty() {
+        answer = answer.with_header(RATE_LIMIT_POLICY, fields.policy).with_header(RATE_LIMIT, fields.limit);
+    }
     match fields.retry_after {
         Some(after) => answer.with_header(header::RETRY_AFTER, after),
         None => answer,

@@ -30,7 +30,7 @@ pub fn seconds_up(duration: Duration) -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq, Object, Serialize)]
 #[oai(rename = "LimitHeaders", skip_serializing_if_is_none)]
 pub struct LimitHeaders {
-    /// What the limits are.
+    /// What the limits are; empty where the key sees the figures of none.
     #[oai(rename = "RateLimit-Policy")]
     #[serde(rename = "RateLimit-Policy")]
     pub policy: String,
@@ -50,7 +50,7 @@ pub struct LimitHeaders {
 pub fn of_denial(figures: &[Figure], violated: &[usize], retry_after: Option<Duration>) -> LimitHeaders {
     let mut policy = String::with_capacity(48 * figures.len());
     let mut limit = String::with_capacity(32 * figures.len());
-    for (at, figure) in figures.iter().enumerate().filter(|(_, figure)| figure.limit.mode == Mode::Enforce) {
+    for (at, figure) in figures.iter().enumerate().filter(|(_, figure)| figure.shown && figure.limit.mode == Mode::Enforce) {
         if !policy.is_empty() {
             policy.push_str(", ");
             limit.push_str(", ");

@@ -10,7 +10,7 @@ use super::{
     Tag,
     answer::Answer,
     auth::{Auth, Caller, Read},
-    problem::{FieldError, Problem, from_coordinator},
+    problem::{FieldError, Problem},
     query::Args,
     wire::{NotificationBody, NotificationList},
 };
@@ -37,7 +37,7 @@ impl NotificationsApi {
         let caller = auth.0;
         let (_, scope) = (workspace_id, Args::of(request, &["pool", "workspace_id", "scope."])?.scope()?);
         let pool = pool_of(&caller, pool.0.as_deref())?;
-        let list = caller.state.coordinator().notifications(&pool, &scope).await.map_err(|e| from_coordinator(e, ""))?;
+        let list = caller.coordinator().notifications(&pool, scope).await?;
         let notifications = list.into_iter().map(Into::into).collect();
         Ok(Answer::ok(NotificationList { pool: pool.as_str().to_owned(), notifications }))
     }
@@ -60,9 +60,8 @@ impl NotificationsApi {
         let caller = auth.0;
         let (_, scope) = (workspace_id, Args::of(request, &["pool", "workspace_id", "scope."])?.scope()?);
         let pool = pool_of(&caller, pool.0.as_deref())?;
-        let coordinator = caller.state.coordinator();
-        let seen = coordinator.acknowledge(&pool, &scope, &id.0, caller.principal.name()).await;
-        Ok(Answer::ok(seen.map_err(|e| from_coordinator(e, ""))?.into()))
+        let seen = caller.coordinator().acknowledge(&pool, scope, &id.0, caller.principal.name()).await?;
+        Ok(Answer::ok(seen.into()))
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     checks::Checks,
     decide::{check_id, decided, known, release, reserve, settlement, unknown},
     idempotency,
-    problem::{FieldError, Problem, from_coordinator},
+    problem::{FieldError, Problem},
     query::{Args, page_size},
     wire::{
         CommitBody, DecisionBody, ExtendBody, ExtendedBody, ReleaseByKeyBody, Reservation, ReservationPage, ReserveBody, Settled,
@@ -77,7 +77,7 @@ impl ReservationsApi {
         let caller = auth.0;
         let id = known(&caller, id.0)?;
         let commit = body.0.into_commit(&caller, id, Checks::default())?;
-        let settled = caller.state.coordinator().commit(commit).await.map_err(|e| from_coordinator(e, "/cost"))?;
+        let settled = caller.coordinator().commit(commit).await?;
         Ok(settlement(settled.into()))
     }
 
@@ -131,7 +131,7 @@ impl ReservationsApi {
         let key = idempotency::of(request.headers())?;
         let id = known(&caller, id.0)?;
         let extend = body.0.into_extend(id, key, Checks::default())?;
-        let extended = caller.state.coordinator().extend(extend).await.map_err(|e| from_coordinator(e, "/add_cost"))?;
+        let extended = caller.coordinator().extend(extend).await?;
         Ok(Answer::ok(extended.into()))
     }
 
@@ -156,11 +156,8 @@ impl ReservationsApi {
         let args = Args::of(request, &["pool", "workspace_id", "limit", "after", "scope.", "metadata."])?;
         let (_, _, size, scope) = (workspace_id, after, page_size(limit.0)?, args.scope()?);
         let pool = caller.pool(pool.0.as_deref(), |detail| FieldError::parameter("pool", detail))?;
-        let coordinator = caller.state.coordinator();
-        let (views, next) = coordinator
-            .reservations(&pool, &scope, &args.metadata()?, args.after()?, size)
-            .await
-            .map_err(|e| from_coordinator(e, ""))?;
+        let coordinator = caller.coordinator();
+        let (views, next) = coordinator.reservations(&pool, scope, &args.metadata()?, args.after()?, size).await?;
         Ok(Answer::ok(ReservationPage { reservations: views.into_iter().map(Into::into).collect(), next }))
     }
 
@@ -174,7 +171,7 @@ impl ReservationsApi {
     ) -> Result<Answer<Reservation>, Problem> {
         let caller = auth.0;
         check_id(&id.0)?;
-        let view = caller.state.coordinator().reservation(&id.0).await.map_err(|e| from_coordinator(e, ""))?;
+        let view = caller.coordinator().reservation(&id.0).await?;
         if !caller.principal.sees(&view.pool) {
             return Err(unknown());
         }

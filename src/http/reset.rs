@@ -7,7 +7,7 @@ use super::{
     answer::Answer,
     auth::{Admin, Auth},
     body::Body,
-    problem::{Problem, from_coordinator},
+    problem::Problem,
     wire::{Cleared, ResetBody},
 };
 
@@ -24,7 +24,7 @@ impl ResetApi {
     async fn reset(&self, auth: Auth<Admin>, body: Body<ResetBody>) -> Result<Answer<Cleared>, Problem> {
         let caller = auth.0;
         let reset = body.0.into_reset(&caller)?;
-        let cleared = caller.state.coordinator().reset(reset).await.map_err(|e| from_coordinator(e, ""))?;
+        let cleared = caller.coordinator().reset(reset).await?;
         Ok(Answer::ok(Cleared { cleared }))
     }
 }

@@ -38,8 +38,10 @@ impl StatusApi {
         request: &Request,
     ) -> Result<Answer<StatusBody>, Problem> {
         let caller = auth.0;
-        let scope = Args::of(request, &["pool", "workspace_id"])?.scope()?;
-        let coordinator = caller.state.coordinator();
+        let (_, scope) = (workspace_id, Args::of(request, &["pool", "workspace_id"])?.scope()?);
+        let guarded = caller.coordinator();
+        let scope = guarded.confine(scope).map_err(Problem::in_query)?;
+        let workspace = scope.get("workspace").map(str::to_owned);
         let first = if pool.0.is_none() { caller.first_pool() } else { None };
         let pool = match first {
             Some(first) => first,
@@ -47,17 +49,17 @@ impl StatusApi {
         };
         let usage = async {
             match scope.is_empty() {
-                true => coordinator.usage(&pool, &scope, None, MAX_PAGE).await,
-                false => coordinator.usage_of(&pool, &scope).await,
+                true => guarded.usage(&pool, scope.clone(), None, MAX_PAGE).await,
+                false => guarded.usage_of(&pool, scope.clone()).await,
             }
         };
-        let (usage, (partitions, verdict)) =
-            futures_util::try_join!(usage, outlook(coordinator, &pool, &scope)).map_err(|e| from_coordinator(e, ""))?;
-        Ok(Answer::ok(StatusBody::new(&pool, workspace_id.0, usage, partitions, &verdict)))
+        let outlook = async { outlook(caller.state.coordinator(), &pool, &scope).await.map_err(|e| from_coordinator(e, "")) };
+        let (usage, (partitions, verdict)) = futures_util::try_join!(usage, outlook)?;
+        Ok(Answer::ok(StatusBody::new(&pool, workspace, usage, partitions, &verdict)))
     }
 }
 
-/// What a status says besides figures: statuses of a pool's partitions, and what one small request would be told.
+/// What a status says besides figures, for a scope that the caller may see: statuses of a pool's partitions, and what one small request would be told.
 pub async fn outlook(
     coordinator: &Coordinator,
     pool: &PoolId,

@@ -60,5 +60,6 @@ pub fn figure(limit: Limit, used: u64, reset_after_ms: Option<u64>) -> Figure {
         reset_after: reset_after_ms.map(Duration::from_millis),
         status: CounterStatus::Normal,
         limit: Arc::new(limit),
+        shown: true,
     }
 }

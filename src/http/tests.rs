@@ -15,8 +15,14 @@ use super::{
 use crate::coordinator::Coordinator;
 
 fn settings(mode: AuthMode) -> AuthSettings {
-    let key =
-        |name: &str, roles: &[Role]| KeySettings { name: name.into(), sha256: digest(name), roles: roles.to_vec(), pools: None };
+    let key = |name: &str, roles: &[Role]| KeySettings {
+        name: name.into(),
+        sha256: digest(name),
+        roles: roles.to_vec(),
+        pools: None,
+        reach: crate::http::auth::Reach::default(),
+        expires_at: None,
+    };
     AuthSettings { mode, keys: vec![key("reader", &[Role::Read]), key("app", &[Role::Consume])], admin_key_sha256: None }
 }
 

@@ -10,7 +10,7 @@ use super::{
     body::Body,
     checks::Checks,
     idempotency,
-    problem::{FieldError, Problem, from_coordinator},
+    problem::{FieldError, Problem},
     query::{Args, page_size},
     wire::{RecordBody, Recorded, UsagePage},
 };
@@ -45,8 +45,7 @@ impl UsageApi {
         let (_, _, size, scope) = (workspace_id, after, page_size(limit.0)?, args.scope()?);
         check_period(period.0.as_deref())?;
         let pool = caller.pool(pool.0.as_deref(), |detail| FieldError::parameter("pool", detail))?;
-        let coordinator = caller.state.coordinator();
-        let usage = coordinator.usage(&pool, &scope, args.after()?, size).await.map_err(|e| from_coordinator(e, ""))?;
+        let usage = caller.coordinator().usage(&pool, scope, args.after()?, size).await?;
         Ok(Answer::ok(UsagePage::new(&pool, usage)))
     }
 
@@ -72,7 +71,7 @@ impl UsageApi {
 /// Asks the coordinator to count a use.
 pub async fn record(caller: &Caller, body: RecordBody, key: Option<String>, checks: Checks) -> Result<Recorded, Problem> {
     let record = body.into_record(caller, key, checks)?;
-    let recorded = caller.state.coordinator().record(record).await.map_err(|e| from_coordinator(e, "/cost"))?;
+    let recorded = caller.coordinator().record(record).await?;
     Ok(recorded.into())
 }
 

@@ -19,6 +19,7 @@ mod http_auth;
 mod http_bad_input;
 mod http_decisions;
 mod http_round;
+mod http_scope;
 mod http_shutdown;
 mod keys;
 mod lease_end;

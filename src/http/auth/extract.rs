@@ -8,7 +8,7 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 
-use super::{Principal, Role};
+use super::{Guarded, Principal, Role};
 use crate::{
     domain::PoolId,
     http::{
@@ -95,6 +95,11 @@ impl<'a, N: Needs> ApiExtractor<'a> for Auth<N> {
 }
 
 impl Caller {
+    /// The use cases, as far as they are open to the caller.
+    pub fn coordinator(&self) -> Guarded<'_> {
+        Guarded::new(self.state.coordinator(), self.principal.reach())
+    }
+
     /// The pool that a request is about: the one that it names, else the only one that the caller sees.
     /// `place` makes the error for a request that had to name one.
     pub fn pool(&self, wanted: Option<&str>, place: fn(String) -> FieldError) -> Result<PoolId, Problem> {

@@ -4,10 +4,13 @@
 //! time, so that neither the answer nor its duration tells how much of a key was right.
 
 mod extract;
+mod guard;
 mod principal;
+mod reach;
 
 use std::fmt;
 
+use jiff::Timestamp;
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
@@ -16,7 +19,9 @@ use super::problem::Problem;
 use crate::domain::PoolId;
 
 pub use extract::{Admin, Auth, Caller, Consume, Read, Report};
+pub use guard::Guarded;
 pub use principal::Principal;
+pub use reach::Reach;
 
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +99,10 @@ pub struct KeySettings {
     pub roles: Vec<Role>,
     /// Where it may do it; `None` = in every pool.
     pub pools: Option<Vec<PoolId>>,
+    /// For what it may do it.
+    pub reach: Reach,
+    /// Until when; `None` = until it is taken out.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl fmt::Debug for KeySettings {
@@ -102,6 +111,8 @@ impl fmt::Debug for KeySettings {
             .field("name", &self.name)
             .field("roles", &self.roles)
             .field("pools", &self.pools)
+            .field("reach", &self.reach)
+            .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
     }
 }
@@ -139,7 +150,8 @@ impl Keyring {
     pub fn new(settings: &AuthSettings) -> Self {
         let configured = settings.keys.iter().map(|key| {
             let roles = key.roles.iter().copied().collect();
-            (key.sha256, Principal::new(&key.name, roles, key.pools.as_deref()))
+            let principal = Principal::new(&key.name, roles, key.pools.as_deref());
+            (key.sha256, principal.within(key.reach.clone()).until(key.expires_at))
         });
         let admin = settings.admin_key_sha256.map(|sha256| (sha256, Principal::new("admin", Roles::ALL, None)));
         let keys: Vec<_> = configured.chain(admin).collect();
@@ -151,19 +163,21 @@ impl Keyring {
     /// Who asks, if they may do it.
     ///
     /// Admin operations answer 503 where nobody could ever be admin, so that a forgotten setting is not taken for a
-    /// wrong key; a key that is missing or unknown is 401, a known one without the role 403.
+    /// wrong key; a key that is missing, unknown or expired is 401, a known one without the role 403.
     pub fn authorize(&self, headers: &HeaderMap, role: Role) -> Result<&Principal, Problem> {
         if role == Role::Admin && !self.has_admin {
             let detail = "admin operations are switched off: no admin key is configured (QUOTA_ADMIN_KEY)";
             return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "admin_disabled", "Admin operations are off", detail));
         }
         let presented = presented_key(headers);
-        let known = presented.and_then(|key| self.find(key));
+        let found = presented.and_then(|key| self.find(key));
+        let known = found.filter(|principal| !principal.is_expired());
         let open = self.anonymous.as_ref().filter(|anonymous| anonymous.has(role));
         match (known, open) {
             (Some(principal), open) if principal.has(role) || open.is_some() => Ok(principal),
             (Some(_), _) => Err(Problem::forbidden(format!("this key does not have the role `{}`", role.as_str()))),
             (None, Some(anonymous)) => Ok(anonymous),
+            (None, None) if found.is_some() => Err(Problem::key_expired()),
             (None, None) if presented.is_some() => Err(Problem::unauthorized("the key is not known")),
             (None, None) => Err(Problem::unauthorized("present a key: `Authorization: Bearer …` or `X-API-Key: …`")),
         }
@@ -188,7 +202,11 @@ impl Keyring {
 
     /// The principal of that name, if its key still stands.
     pub fn named(&self, name: &str) -> Option<&Principal> {
-        self.keys.iter().map(|(_, principal)| principal).chain(&self.anonymous).find(|principal| **principal.name() == *name)
+        self.keys
+            .iter()
+            .map(|(_, principal)| principal)
+            .chain(&self.anonymous)
+            .find(|principal| **principal.name() == *name && !principal.is_expired())
     }
 
     /// Compares with every digest, whatever the earlier comparisons gave.

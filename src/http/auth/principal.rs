@@ -1,8 +1,10 @@
 //! A caller that is known by its key.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{Role, Roles};
+use jiff::Timestamp;
+
+use super::{Reach, Role, Roles};
 use crate::{
     domain::PoolId,
     http::problem::{FieldError, Problem},
@@ -14,12 +16,40 @@ pub struct Principal {
     name: Arc<str>,
     roles: Roles,
     pools: Option<Arc<[PoolId]>>,
+    reach: Reach,
+    expires_at: Option<Timestamp>,
 }
 
 impl Principal {
     /// A principal of that name, with those roles, in those pools (`None` = all).
     pub fn new(name: &str, roles: Roles, pools: Option<&[PoolId]>) -> Self {
-        Self { name: name.into(), roles, pools: pools.map(Into::into) }
+        Self { name: name.into(), roles, pools: pools.map(Into::into), reach: Reach::default(), expires_at: None }
+    }
+
+    /// The same, confined to some values of the scope.
+    pub fn within(self, reach: Reach) -> Self {
+        Self { reach, ..self }
+    }
+
+    /// The same, until an instant.
+    pub fn until(self, expires_at: Option<Timestamp>) -> Self {
+        Self { expires_at, ..self }
+    }
+
+    /// The values of the scope that it is confined to.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Has its key expired, by this node's clock?
+    pub fn is_expired(&self) -> bool {
+        self.expires_in().is_some_and(|rest| rest.is_zero())
+    }
+
+    /// For how long its key is good; `None` where that has no end.
+    pub fn expires_in(&self) -> Option<Duration> {
+        let expires_at = self.expires_at?;
+        Some(Duration::try_from(expires_at.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO))
     }
 
     /// The name of the key.

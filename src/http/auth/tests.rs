@@ -8,6 +8,8 @@ fn settings(mode: AuthMode, admin: bool) -> AuthSettings {
         sha256: digest(&format!("{name}-secret")),
         roles: roles.to_vec(),
         pools,
+        reach: Reach::default(),
+        expires_at: None,
     };
     AuthSettings {
         mode,

@@ -19,13 +19,25 @@ use crate::{
 
 /// The status payload's `data`: made once for all who get this snapshot.
 pub async fn status_data(state: &HttpState, target: &Target, snapshot: &Snapshot) -> Result<Arc<str>, Problem> {
-    let write = || async {
+    let write = |usage| async {
         let outlook = outlook(state.coordinator(), &target.pool, &target.scope).await;
         let (partitions, verdict) = outlook.map_err(|error| from_coordinator(error, ""))?;
-        let body = StatusBody::new(&target.pool, target.workspace_id.clone(), snapshot.usage.clone(), partitions, &verdict);
+        let body = StatusBody::new(&target.pool, target.workspace_id.clone(), usage, partitions, &verdict);
         serde_json::to_string(&body.data).map(Arc::from).map_err(Problem::internal)
     };
-    snapshot.wire.get_or_try_init(write).await.cloned()
+    if !target.reach.is_confined() {
+        return snapshot.wire.get_or_try_init(|| write(snapshot.usage.clone())).await.cloned();
+    }
+    let mut veiled = snapshot.veiled.lock().await;
+    let reach = target.reach.to_text();
+    if let Some(text) = veiled.get(&reach) {
+        return Ok(text.clone());
+    }
+    let mut usage = snapshot.usage.clone();
+    target.reach.veil(&mut usage.figures);
+    let text = write(usage).await?;
+    veiled.insert(reach, text.clone());
+    Ok(text)
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ use poem_openapi::{OpenApi, param::Query};
 use super::{Live, command::Wanted, query::Target, upgrade::origin_of};
 use crate::{
     domain::Position,
-    events::{Filter, filter::View},
+    events::filter::View,
     http::{
         Tag,
         answer::Answer,
@@ -54,17 +54,18 @@ impl EventsApi {
             let detail = format!("{}: the oldest change that is kept is {}", gone.reason.as_str(), gone.oldest);
             Problem::new(StatusCode::GONE, "cursor_expired", "Cursor expired", detail)
         })?;
-        let filter = Filter::new(target.scope);
+        let filter = target.filter();
         let mut list = Vec::new();
         let mut cursor = changes.top;
         let mut prev = changes.from;
         let mut has_more = false;
-        for event in changes.events.iter().filter(|event| filter.view(&event.change) != View::Hidden) {
+        let visible = changes.events.iter().map(|event| (event, filter.view(&event.change)));
+        for (event, view) in visible.filter(|(_, view)| *view != View::Hidden) {
             if list.len() == most {
                 has_more = true;
                 break;
             }
-            list.push(ChangeBody::new(&target.pool, prev, event));
+            list.push(ChangeBody::new(&target.pool, prev, event, view));
             prev = event.position.seq;
             cursor = event.position;
         }

@@ -5,9 +5,10 @@ use poem::Request;
 use super::command::Wanted;
 use crate::{
     domain::{PoolId, Position, Scope},
+    events::Filter,
     http::{
         HttpState,
-        auth::Principal,
+        auth::{Principal, Reach},
         problem::{FieldError, Problem},
         query::Args,
     },
@@ -25,6 +26,8 @@ pub struct Target {
     pub workspace_id: Option<String>,
     /// Which events.
     pub scope: Scope,
+    /// What its key sees of it.
+    pub reach: Reach,
     /// Where to go on; a cursor that cannot be read is none.
     pub cursor: Option<Position>,
 }
@@ -56,7 +59,14 @@ impl Target {
             let name = error.key().map_or_else(|| "scope".to_owned(), |key| format!("scope.{key}"));
             Problem::validation(vec![FieldError::parameter(name, error)])
         })?;
+        let scope = principal.reach().confine(scope).map_err(Problem::in_query)?;
         let workspace_id = scope.get("workspace").map(str::to_owned);
-        Ok(Self { pool, workspace_id, scope, cursor: cursor.as_deref().and_then(Position::from_cursor) })
+        let cursor = cursor.as_deref().and_then(Position::from_cursor);
+        Ok(Self { pool, workspace_id, scope, reach: principal.reach().clone(), cursor })
+    }
+
+    /// Which events are told, and how much of them.
+    pub fn filter(&self) -> Filter {
+        self.reach.filter(self.scope.clone())
     }
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::Position,
-    events::{Delivery, Filter, Snapshot, timing::jittered},
+    events::{Delivery, Snapshot, timing::jittered},
     http::{
         HttpState,
         auth::{Principal, Role},
@@ -169,6 +169,8 @@ impl Session {
         let mut ping_at = Instant::now() + ping;
         let mut close_at = Instant::now() + jittered(self.live.0.settings.max_age, 0.33);
         let mut closing: Option<(u16, &'static str)> = None;
+        // A connection does not get so old that the bound would matter; an instant too far away could not be told.
+        let expires_at = principal.expires_in().map(|rest| Instant::now() + rest.min(Duration::from_secs(86_400)));
         let draining = self.state.draining().clone();
         loop {
             let silent_at = self.heard_at + ping + pong;
@@ -186,6 +188,9 @@ impl Session {
                         closing = Some((4204, "max_age"));
                     }
                 },
+                () = sleep_until(expires_at.unwrap_or(close_at)), if expires_at.is_some() => {
+                    return Err(End::Close(4203, "token_expired"));
+                }
                 message = self.socket.next() => {
                     if let Some(text) = self.text_of(message)? {
                         self.obey(&text, principal).await?;
@@ -266,7 +271,7 @@ impl Session {
             return Err(End::Close(4100, "connection_limit"));
         };
         let hub = self.live.hub().clone();
-        let opened = hub.subscribe(&target.pool, Filter::new(target.scope.clone()), target.cursor).await;
+        let opened = hub.subscribe(&target.pool, target.filter(), target.cursor).await;
         let first = async {
             let mut subscription = opened.map_err(|error| from_coordinator(error, ""))?;
             let delivery = subscription.next().await;

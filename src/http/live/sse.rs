@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     domain::Position,
-    events::{Delivery, Filter, Snapshot, Subscription, timing::jittered},
+    events::{Delivery, Snapshot, Subscription, timing::jittered},
     http::{
         HttpState,
         edge::Context,
@@ -69,9 +69,10 @@ pub async fn serve(request: &Request) -> Result<Response, Problem> {
         target.cursor = Position::from_cursor(last);
     }
     let pool_place = live.0.census.pool(&target.pool).ok_or_else(full)?;
-    let opened = live.hub().subscribe(&target.pool, Filter::new(target.scope.clone()), target.cursor).await;
+    let opened = live.hub().subscribe(&target.pool, target.filter(), target.cursor).await;
     let subscription = opened.map_err(|error| from_coordinator(error, ""))?;
-    let ends_at = Instant::now() + jittered(settings.max_stream_age, 0.1);
+    let longest = jittered(settings.max_stream_age, 0.1);
+    let ends_at = Instant::now() + principal.expires_in().map_or(longest, |rest| rest.min(longest));
     let retry = Event::retry(rand::rng().random_range(500..2000));
     live.0.connections.with_label_values(&["stream"]).inc();
     let draining = state.draining().clone();

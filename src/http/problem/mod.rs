@@ -109,8 +109,16 @@ impl Problem {
 
     /// 401, with the challenge that RFC 9110 asks for.
     pub fn unauthorized(detail: &'static str) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", detail)
-            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"quota-coordinator\""))
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized", detail).challenge()
+    }
+
+    /// 401 for a key that was good once.
+    pub fn key_expired() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "key_expired", "Key has expired", "the key has expired; ask for another").challenge()
+    }
+
+    fn challenge(self) -> Self {
+        self.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"quota-coordinator\""))
     }
 
     /// 403.

@@ -6,7 +6,10 @@ use poem_openapi::Object;
 use serde::Serialize;
 
 use super::{Amount, Instant, Labels, UnitName};
-use crate::domain::{Partition, PoolId, QuotaEvent, Unit, event::Change};
+use crate::{
+    domain::{Partition, PoolId, QuotaEvent, Unit, event::Change},
+    events::filter::View,
+};
 
 /// One status change.
 #[derive(Clone, Debug, Object, Serialize)]
@@ -55,8 +58,8 @@ pub struct ChangeBody {
 }
 
 impl ChangeBody {
-    /// Of an event whose limit is named.
-    pub fn new(pool: &PoolId, prev: u64, event: &QuotaEvent) -> Self {
+    /// Of an event whose limit is named, as much of it as is shown.
+    pub fn new(pool: &PoolId, prev: u64, event: &QuotaEvent, view: View) -> Self {
         let mut body = Self {
             kind: "quota_event".to_owned(),
             pool: pool.to_string(),
@@ -80,7 +83,7 @@ impl ChangeBody {
             Change::Counter(counter) => {
                 let limit = counter.limit.as_ref();
                 let unit = limit.map_or_else(Unit::requests, |limit| limit.unit.clone());
-                let amount = |value| Some(Amount::of(&unit, value));
+                let amount = |value| (view == View::Full).then(|| Amount::of(&unit, value));
                 body.limit = Some(limit.map_or_else(|| counter.number.get().to_string(), |limit| limit.id.to_string()));
                 body.scope = Labels::Partition(Arc::new(counter.partition.clone()));
                 (body.from, body.to) = (counter.from.as_str().to_owned(), counter.to.as_str().to_owned());
@@ -88,7 +91,7 @@ impl ChangeBody {
                 body.used = amount(counter.total.saturating_sub(counter.held));
                 body.held = amount(counter.held);
                 body.remaining = amount(counter.capacity.saturating_sub(counter.total));
-                body.unit = limit.map(|limit| UnitName(limit.unit.clone()));
+                body.unit = limit.filter(|_| view == View::Full).map(|limit| UnitName(limit.unit.clone()));
             }
         }
         body

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use serde::Serialize;
 
-use super::{Counter, LimitName, Reason, Status, decision::names};
+use super::{Counter, LimitName, Reason, Status, decision::names, shown};
 use crate::{
     coordinator::types::{Denial, Verdict},
     http::headers,
@@ -56,7 +56,7 @@ impl From<Verdict> for Check {
             shadow_violated: names(&figures, &obstacles.shadow_violated),
             status: status.into(),
             cursor,
-            limits: figures.into_iter().map(Into::into).collect(),
+            limits: shown(figures),
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{
     Authority, Charged, Counter, Instant, LimitName, Reason, ReservationState, Status,
     schema::{documented, one_of},
+    shown,
     words::{DeniedTag, GrantedTag},
 };
 use crate::{
@@ -107,7 +108,7 @@ impl From<Decision> for DecisionBody {
                 cursor,
                 authority: authority.into(),
                 charged: Charged(grant.charged),
-                limits: figures.into_iter().map(Into::into).collect(),
+                limits: shown(figures),
                 shadow_violated: (!shadow.is_empty()).then_some(shadow),
                 replayed: grant.replayed.then_some(true),
                 state: grant.replayed.then(|| grant.state.into()),
@@ -122,7 +123,7 @@ impl From<Decision> for DecisionBody {
                 shadow_violated: shadow,
                 reason: reason.into(),
                 headers: headers::of_denial(&figures, &violated, retry_after),
-                limits: figures.into_iter().map(Into::into).collect(),
+                limits: shown(figures),
             })),
         }
     }

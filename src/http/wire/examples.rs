@@ -173,7 +173,8 @@ fn changes() -> ChangeList {
         change,
     };
     let of_pool = Change::Pool { from: PoolStatus::Normal, to: PoolStatus::Warning };
-    let events = [event(of_pool), event(Change::Counter(counter))].map(|event| ChangeBody::new(&pool(), 2, &event));
+    let events = [event(of_pool), event(Change::Counter(counter))]
+        .map(|event| ChangeBody::new(&pool(), 2, &event, crate::events::filter::View::Full));
     ChangeList { events: events.into(), cursor: "c1".into(), has_more: false }
 }
 

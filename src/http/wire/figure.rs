@@ -12,6 +12,11 @@ pub fn percentage(figure: &Figure) -> f64 {
     figure.per_mille() as f64 / 10.0
 }
 
+/// The counters whose figures the caller may see.
+pub fn shown<T: From<Figure>>(figures: Vec<Figure>) -> Vec<T> {
+    figures.into_iter().filter(|figure| figure.shown).map(Into::into).collect()
+}
+
 /// Where one counter stands.
 #[derive(Clone, Debug, Object, Serialize)]
 #[oai(skip_serializing_if_is_none)]

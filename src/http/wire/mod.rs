@@ -26,7 +26,7 @@ pub use batch_answer::{BatchResult, BatchResults};
 pub use change::{ChangeBody, ChangeList, TicketBody};
 pub use check::Check;
 pub use decision::{DecisionBody, Denied, Granted};
-pub use figure::{Counter, CounterUsage, percentage};
+pub use figure::{Counter, CounterUsage, percentage, shown};
 pub use notification::{NotificationBody, NotificationList, StatusCause};
 pub use provider_usage::ProviderUsage;
 pub use request::{EstimateBody, RecordBody, ReserveBody, ResetBody};

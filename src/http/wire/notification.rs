@@ -5,7 +5,7 @@ use std::sync::Arc;
 use poem_openapi::Object;
 use serde::Serialize;
 
-use super::{CounterUsage, Instant, Labels, Level, Status};
+use super::{CounterUsage, Instant, Labels, Level, Status, shown};
 use crate::coordinator::notifications::{Acknowledgement, Notification};
 
 /// That somebody has seen it.
@@ -65,11 +65,8 @@ pub struct NotificationBody {
 impl From<Notification> for NotificationBody {
     fn from(n: Notification) -> Self {
         let acknowledged = n.acknowledged.is_some();
-        let status_data = StatusCause {
-            status: n.status.into(),
-            scope: Labels::Partition(Arc::new(n.partition)),
-            limits: n.figures.into_iter().map(Into::into).collect(),
-        };
+        let status_data =
+            StatusCause { status: n.status.into(), scope: Labels::Partition(Arc::new(n.partition)), limits: shown(n.figures) };
         Self {
             id: n.id,
             show_notification: !acknowledged,

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use serde::Serialize;
 
-use super::{Amount, CounterUsage, Instant, Status, UnitName, check::wait_seconds, percentage};
+use super::{Amount, CounterUsage, Instant, Status, UnitName, check::wait_seconds, percentage, shown};
 use crate::{
     coordinator::types::{Figure, Partitions, Usage, Verdict},
     domain::{Kind, PoolId, Unit, period::PeriodLength},
@@ -135,7 +135,7 @@ impl StatusBody {
             can_make_request: verdict.denial.is_none(),
             wait_seconds: wait_seconds(verdict.denial.as_ref()),
             last_updated: Instant(at_us),
-            limits: figures.into_iter().map(Into::into).collect(),
+            limits: shown(figures),
         };
         Self { success: true, pool: pool.as_str().to_owned(), workspace_id, cursor, data }
     }
@@ -143,7 +143,9 @@ impl StatusBody {
 
 /// The figure for a bar: the pool's own where there is one, else the fullest of the counters in view.
 fn gauge(figures: &[Figure], unit: &str, window: fn(&Kind) -> bool) -> Option<Gauge> {
-    let fits = |figure: &&Figure| figure.limit.unit.as_str() == unit && window(&figure.limit.kind) && !figure.limit.companion;
+    let fits = |figure: &&Figure| {
+        figure.shown && figure.limit.unit.as_str() == unit && window(&figure.limit.kind) && !figure.limit.companion
+    };
     let order = |figure: &&Figure| (figure.partition.is_pool_wide(), figure.per_mille());
     figures.iter().filter(fits).max_by_key(order).map(Into::into)
 }

@@ -3,7 +3,7 @@
 use poem_openapi::Object;
 use serde::Serialize;
 
-use super::{Charged, Counter, CounterUsage, Instant, Status};
+use super::{Charged, Counter, CounterUsage, Instant, Status, shown};
 use crate::coordinator::types;
 
 /// Counters of a pool.
@@ -29,14 +29,7 @@ impl UsagePage {
     /// The counters of that pool.
     pub fn new(pool: &crate::domain::PoolId, usage: types::Usage) -> Self {
         let types::Usage { figures, status, cursor, at_us, next } = usage;
-        Self {
-            pool: pool.as_str().to_owned(),
-            status: status.into(),
-            cursor,
-            at: Instant(at_us),
-            limits: figures.into_iter().map(Into::into).collect(),
-            next,
-        }
+        Self { pool: pool.as_str().to_owned(), status: status.into(), cursor, at: Instant(at_us), limits: shown(figures), next }
     }
 }
 
@@ -58,7 +51,7 @@ pub struct Recorded {
 impl From<types::Recorded> for Recorded {
     fn from(recorded: types::Recorded) -> Self {
         let types::Recorded { charged, figures, status, replayed, cursor } = recorded;
-        let limits = figures.into_iter().map(Into::into).collect();
+        let limits = shown(figures);
         Self { charged: Charged(charged), limits, status: status.into(), replayed, cursor }
     }
 }
