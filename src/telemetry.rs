@@ -49,7 +49,7 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
 /// The coordinator's counts of store calls, as Prometheus metrics by pool.
 pub struct StoreMetrics {
     coordinator: Coordinator,
-    descriptions: [Desc; 4],
+    descriptions: Vec<Desc>,
 }
 
 /// Name, help and reading of each metric.
@@ -62,10 +62,15 @@ const READINGS: [Reading; 4] = [
     ("local_denials_total", "Denials that needed no call, by pool.", |counts| counts.local_denials),
 ];
 
+const LOSSES: (&str, &str) =
+    ("store_losses_total", "Losses of a pool's data in the store that this node was the first to announce, by reason.");
+
 impl StoreMetrics {
     /// Reads the counts of this coordinator's pools.
     pub fn new(coordinator: Coordinator) -> Self {
-        Self { coordinator, descriptions: READINGS.map(|(name, help, _)| description(name, help, &["pool"])) }
+        let pools = READINGS.map(|(name, help, _)| description(name, help, &["pool"]));
+        let losses = description(LOSSES.0, LOSSES.1, &["pool", "reason"]);
+        Self { coordinator, descriptions: pools.into_iter().chain([losses]).collect() }
     }
 }
 
@@ -75,14 +80,20 @@ impl Collector for StoreMetrics {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let family = |(name, help, read): Reading| {
+        let of_pools = |(name, help, read): Reading| {
             let samples = self.coordinator.pools().iter().map(|pool| {
                 let counts = self.coordinator.call_counts(&pool.id).unwrap_or_default();
                 (vec![("pool", pool.id.to_string())], read(&counts))
             });
             family(name, help, MetricType::COUNTER, samples)
         };
-        READINGS.map(family).into()
+        let losses = self.coordinator.pools().iter().flat_map(|pool| {
+            let (emptied, went_back) = self.coordinator.losses(&pool.id).unwrap_or_default();
+            [("empty", emptied), ("operations_went_back", went_back)]
+                .map(|(reason, count)| (vec![("pool", pool.id.to_string()), ("reason", reason.to_owned())], count))
+        });
+        let losses = family(LOSSES.0, LOSSES.1, MetricType::COUNTER, losses);
+        READINGS.map(of_pools).into_iter().chain([losses]).collect()
     }
 }
 

@@ -21,6 +21,7 @@ mod reservations;
 mod settle;
 mod sweeper;
 pub mod types;
+mod witness;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -108,6 +109,12 @@ impl Coordinator {
     /// Counts of a pool's calls since the node started.
     pub fn call_counts(&self, id: &PoolId) -> Result<CallCounts, CoordinatorError> {
         Ok(self.queue(id)?.calls.read())
+    }
+
+    /// Losses of a pool's data that this node was the first to announce: of everything, and of the
+    /// newest operations.
+    pub fn losses(&self, id: &PoolId) -> Result<(u64, u64), CoordinatorError> {
+        Ok(self.queue(id)?.witness.announced())
     }
 
     fn queue(&self, id: &PoolId) -> Result<&Arc<PoolQueue>, CoordinatorError> {

@@ -75,6 +75,8 @@ pub struct PoolQueue {
     pub clock: PoolClock,
     /// The epoch of the last reply; 0 = none yet.
     pub epoch: AtomicU64,
+    /// Sees when the store has lost data.
+    pub witness: super::witness::Witness,
     /// Counted for metrics.
     pub calls: super::meter::CallMeter,
     sender: mpsc::Sender<Waiting>,
@@ -90,6 +92,7 @@ impl PoolQueue {
             denials: Denials::default(),
             clock: PoolClock::default(),
             epoch: AtomicU64::new(0),
+            witness: super::witness::Witness::default(),
             calls: super::meter::CallMeter::default(),
             sender,
         });
@@ -204,11 +207,13 @@ impl Batch {
         };
         let mut repeated = false;
         for _ in 0..ATTEMPTS {
+            let before = queue.witness.mark();
             let result = store.apply(pool, &call).await;
             queue.calls.count(call.ops.len(), &result);
             match result {
                 Ok(Outcome::Done(reply)) => {
                     queue.clock.learn(reply.header.clock_us);
+                    queue.witness.compare(before, reply.header.position, reply.header.operations);
                     queue.epoch.store(reply.header.position.epoch, Ordering::Relaxed);
                     deliver(queue, &call, reply, self.replies);
                     return None;

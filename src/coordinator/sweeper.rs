@@ -40,6 +40,8 @@ pub async fn run(queue: Arc<PoolQueue>, store: Arc<dyn Store>, shutdown: Cancell
                 break;
             }
         }
+        // Without an answer nothing was compared; the next round does.
+        let _ = super::witness::look(&queue, store.as_ref()).await;
         registered = register_again(&queue, store.as_ref(), registered).await;
         if round % TRIM_EVERY == TRIM_EVERY - 1 {
             let _ = store.trim(queue.id(), queue.clock.about_us()).await;

@@ -80,12 +80,14 @@ pub enum Cause {
     Reset,
     /// Nothing but time: a window slid, a period ended.
     Time,
+    /// The store lost data; the status is what is left of it.
+    DataLost,
     /// A cause that a newer version writes.
     Other,
 }
 
 impl Cause {
-    const ALL: [(&str, Self); 7] = [
+    const ALL: [(&str, Self); 8] = [
         ("reserve", Self::Reserve),
         ("commit", Self::Commit),
         ("release", Self::Release),
@@ -93,6 +95,7 @@ impl Cause {
         ("record", Self::Record),
         ("reset", Self::Reset),
         ("time", Self::Time),
+        ("data_lost", Self::DataLost),
     ];
 
     /// The word on the wire.

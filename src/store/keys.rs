@@ -40,6 +40,8 @@ pub struct PoolKeys {
     pub overrides: String,
     /// Which notifications somebody has seen. Lives 7 days after the last.
     pub acknowledged: String,
+    /// Epochs that have lost data, and how much. Lives 7 days after the last loss.
+    pub losses: String,
     /// Pub/sub channel of the pool's events.
     pub channel: String,
     group: String,
@@ -60,6 +62,7 @@ impl PoolKeys {
             names: key("names"),
             overrides: key("overrides"),
             acknowledged: key("acknowledged"),
+            losses: key("losses"),
             channel: key("events"),
             group: key("g:"),
             record: key("r:"),

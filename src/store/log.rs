@@ -61,3 +61,14 @@ pub struct LogPage {
     /// How many groups there are.
     pub groups: u64,
 }
+
+/// What a node has seen of a loss of data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The epoch that it knew.
+    pub epoch: u64,
+    /// Writing calls that it had seen there.
+    pub seen: u64,
+    /// Writing calls that it found of the same epoch; `None` = that epoch is gone.
+    pub found: Option<u64>,
+}

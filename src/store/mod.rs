@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 
 use self::{
     call::{Call, RecordId},
-    log::{LogPage, LogQuery},
+    log::{LogPage, LogQuery, Loss},
     reply::{Outcome, Record},
 };
 use crate::domain::{GroupId, PoolId};
@@ -133,6 +133,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads a pool's event log at one instant.
     fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>>;
+
+    /// Writes down that a node has seen a loss of data; true when nobody had for that epoch.
+    fn announce<'a>(&'a self, pool: &'a PoolId, loss: Loss) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// Sends a message to whoever subscribes to the channel; nothing is kept.
     fn probe<'a>(&'a self, channel: &'a str, nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;

@@ -37,6 +37,8 @@ const PROBE: &[Source] = lua!["probe.lua"];
 const REGISTER: &[Source] = lua!["register.lua"];
 const CONFIGURE: &[Source] = lua!["lib/layout.lua", "lib/meta.lua", "configure.lua"];
 
+const ANNOUNCE: &[Source] = lua!["lib/layout.lua", "lib/meta.lua", "lib/event.lua", "announce.lua"];
+
 /// Behind these files a function begins that holds all of the rest. What a function captures from outside the one it is
 /// made in is a copied pointer; what it captures from the same one is looked up in a list. So the list stays short.
 const LAYERS: [&str; 3] = ["lib/group.lua", "lib/status.lua", "lib/record.lua"];
@@ -118,6 +120,8 @@ pub struct Scripts {
     pub register: Composed,
     /// Runtime overrides.
     pub configure: Composed,
+    /// A loss of data that a node has seen.
+    pub announce: Composed,
 }
 
 impl Scripts {
@@ -138,6 +142,7 @@ impl Scripts {
             probe: Composed::new(" flags=allow-oom", "", &[PROBE]),
             register: Composed::new("", "", &[REGISTER]),
             configure: Composed::new("", &prelude, &[CONFIGURE]),
+            announce: Composed::new("", &prelude, &[ANNOUNCE]),
         }
     }
 }

@@ -10,6 +10,7 @@ mod architecture;
 mod asyncapi;
 mod cli;
 mod cli_dev;
+mod data_loss;
 mod denial_cache;
 mod events_feed;
 mod events_order;

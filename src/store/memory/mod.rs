@@ -22,7 +22,7 @@ use work::Work;
 use super::{
     Due, GroupPage, Overrides, Store, StoreError,
     call::{Call, RecordId},
-    log::{LogPage, LogQuery},
+    log::{LogPage, LogQuery, Loss},
     reply::{EventId, Header, Outcome, Position, Record, RecordState},
 };
 use crate::domain::{CounterStatus, GroupId, Number, PoolId, PoolStatus};
@@ -270,6 +270,11 @@ impl Store for MemoryStore {
 
     fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>> {
         self.with(pool, |state| log::page(state, query))
+    }
+
+    /// What this process holds is lost only with the process, so that nobody can have seen more.
+    fn announce<'a>(&'a self, pool: &'a PoolId, loss: Loss) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.with(pool, |state| state.epoch != loss.epoch || state.operations < loss.seen)
     }
 
     fn probe<'a>(&'a self, _channel: &'a str, _nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {

@@ -10,7 +10,7 @@ use crate::{
     store::{
         StoreError, codec,
         keys::PoolKeys,
-        log::{LogPage, LogQuery, MOST_STANDING, Standing},
+        log::{LogPage, LogQuery, Loss, MOST_STANDING, Standing},
         scripts::Composed,
     },
 };
@@ -64,4 +64,13 @@ pub async fn probe(lane: &Lane, script: &Composed, channel: &str, nonce: &str) -
     let mut command = evalsha(script, 0, 64);
     command.arg(channel).arg(nonce);
     run_script(lane, script, &command).await.map(drop)
+}
+
+pub async fn announce(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, loss: Loss) -> Result<bool, StoreError> {
+    let mut command = evalsha(script, 3, 64);
+    command.arg(&keys.meta).arg(&keys.log).arg(&keys.losses);
+    command.arg(rand::random::<u32>().max(1)).arg(format!("{:016x}", rand::random::<u64>())).arg(&keys.channel);
+    command.arg(loss.epoch).arg(loss.seen).arg(loss.found.map_or(-1, u64::cast_signed));
+    let reply = run_script(lane, script, &command).await?;
+    redis::from_redis_value(reply).map_err(malformed)
 }

@@ -26,7 +26,7 @@ use super::{
     codec,
     health::LaneHealth,
     keys::PoolKeys,
-    log::{LogPage, LogQuery},
+    log::{LogPage, LogQuery, Loss},
     reply::{Outcome, Record},
     scripts::{Composed, Publish, Scripts},
 };
@@ -300,6 +300,10 @@ impl Store for RedisStore {
 
     fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>> {
         log::log(&self.slow, &self.scripts.log, self.keys(pool), query).boxed()
+    }
+
+    fn announce<'a>(&'a self, pool: &'a PoolId, loss: Loss) -> BoxFuture<'a, Result<bool, StoreError>> {
+        log::announce(&self.slow, &self.scripts.announce, self.keys(pool), loss).boxed()
     }
 
     fn probe<'a>(&'a self, channel: &'a str, nonce: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
