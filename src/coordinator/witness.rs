@@ -15,7 +15,7 @@ use crate::{
     domain::Position,
     store::{
         Store, StoreError,
-        log::{Loss, LogQuery},
+        log::{LogQuery, Loss},
     },
 };
 

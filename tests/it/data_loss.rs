@@ -24,8 +24,7 @@ impl Two {
         let arguments = ["--enable-debug-command", "yes"].map(str::to_owned).to_vec();
         let server = PrivateRedis::start_with(Options { arguments, ..Options::default() }).await.unwrap();
         let pool = fresh_pool("loss");
-        let nodes =
-            [LiveNode::start(&server, &pool, &slots(&pool)).await, LiveNode::start(&server, &pool, &slots(&pool)).await];
+        let nodes = [LiveNode::start(&server, &pool, &slots(&pool)).await, LiveNode::start(&server, &pool, &slots(&pool)).await];
         let admin = connection(&server).await;
         let two = Self { _server: server, pool, nodes, admin };
         two.nodes[0].flip("w1", "seats").await;

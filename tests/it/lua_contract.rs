@@ -32,7 +32,7 @@ fn header(text: &str) -> String {
         .join("\n")
 }
 
-fn scripts() -> [(&'static str, String); 8] {
+fn scripts() -> [(&'static str, String); 9] {
     let all = Scripts::new(Publish::Plain, None);
     [
         ("apply", all.apply.text),
@@ -109,8 +109,7 @@ fn the_numbers_of_keys_and_arguments_are_those_of_the_header() {
         names.iter().map(|name| strip(&files[*name])).collect::<Vec<_>>().join("\n")
     };
     let other = ["due.lua", "register.lua", "configure.lua", "announce.lua"];
-    let hot: Vec<&str> =
-        files.keys().map(String::as_str).filter(|name| !other.contains(name)).collect();
+    let hot: Vec<&str> = files.keys().map(String::as_str).filter(|name| !other.contains(name)).collect();
     let header = header(&files["lib/call.lua"]);
     assert_eq!(listed(&header, "KEYS"), [1, 2, 3, 4, 5, 6]);
     assert_eq!(listed(&header, "ARGV"), [1, 2, 3, 4, 5, 6, 7]);
