@@ -8,9 +8,11 @@ use super::{
     Coordinator, RENEWALS, answers,
     catalogue::{Catalogue, Prepared},
     ids,
+    pricing::{TrueCost, allowed_cost},
     queue::PoolQueue,
-    renewed,
-    settle::{Target, finish, settle},
+    renewed, reservations,
+    settle::{Target, commit_fingerprint, finish, settle},
+    store_error,
     types::{
         Authority, Commit, CoordinatorError, Decision, Extend, Extended, Grant, Obstacles, Outcome, ReservationState, Settled,
     },
@@ -183,17 +185,31 @@ impl Coordinator {
         Ok(self.allowed_in(id)?.id())
     }
 
+    /// The scopes that a settlement of such an id would touch: what the id says, and the record's where there is one. An id
+    /// is not signed, so it may name a record that is somebody else's. `None` where the id is of the usual kind.
+    pub async fn scopes_of_allowed(&self, reservation: &str) -> Result<Option<Vec<Scope>>, CoordinatorError> {
+        let Some(id) = AllowedId::from_text(reservation) else { return Ok(None) };
+        let queue = self.allowed_in(&id)?;
+        let records = self.0.store.records(queue.id(), &[id.record]).await.map_err(store_error)?;
+        let recorded = records.iter().flatten().map(|record| reservations::asked(record).0);
+        let scopes: Vec<Scope> = id.ask.into_iter().map(|(scope, _)| scope).chain(recorded).collect();
+        if scopes.is_empty() { Err(CoordinatorError::UnknownReservation) } else { Ok(Some(scopes)) }
+    }
+
     /// Counts the use, once. The store is asked first whether the reserve was carried out after all: its
     /// answer may have been all that was lost.
     pub(super) async fn commit_allowed(&self, id: AllowedId, request: Commit) -> Result<Settled, CoordinatorError> {
         let queue = self.allowed_in(&id)?;
         queue.catalogue.load().pool.check_units(&request.cost)?;
-        let fingerprint =
-            ids::fingerprint([b"commit".as_slice(), request.cost.to_text().as_bytes(), &[u8::from(request.estimated)]]);
-        let costs = request.cost.iter().map(|(unit, amount)| (unit.number(), amount)).collect();
-        let how = Settlement::Commit { costs, estimated: request.estimated };
+        let fingerprint = commit_fingerprint(&request);
+        let known = match &id.ask {
+            Some((scope, held)) => allowed_cost(queue, scope, held, &request)?,
+            None => TrueCost { cost: request.cost.clone(), estimated: request.estimated },
+        };
+        let costs = known.cost.iter().map(|(unit, amount)| (unit.number(), amount)).collect();
+        let how = Settlement::Commit { costs, estimated: known.estimated };
         let mut uncounted = uncounted(queue, &request.reservation, ReservationState::Committed);
-        uncounted.estimated = request.estimated;
+        uncounted.estimated = known.estimated;
         match settle(queue, target(&id), how, fingerprint).await {
             Err(CoordinatorError::StoreUnavailable { .. }) => return Ok(uncounted),
             Ok((_, answered)) if matches!(answered.answer, Answer::Unknown) => {}
@@ -204,7 +220,7 @@ impl Coordinator {
             }
         }
         let Some((scope, mut cost)) = id.ask else { return Ok(uncounted) };
-        request.cost.iter().for_each(|(unit, amount)| cost.set(unit.clone(), amount));
+        known.cost.iter().for_each(|(unit, amount)| cost.set(unit.clone(), amount));
         for _ in 0..RENEWALS {
             let catalogue = queue.catalogue.load_full();
             let prepared = catalogue.prepare(&scope, &cost, None, Priority::Normal, false)?;

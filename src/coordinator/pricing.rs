@@ -7,7 +7,10 @@ use super::{
     reservations, store_error,
     types::{Commit, CoordinatorError},
 };
-use crate::domain::{Cost, PlanError, Unit, price::NoQuote};
+use crate::domain::{
+    Cost, PlanError, Scope, Unit,
+    price::{NoQuote, TokenUse},
+};
 
 /// The costs that a commit is settled at.
 pub(super) struct TrueCost {
@@ -41,14 +44,41 @@ impl Coordinator {
         };
         let Some(record) = records.into_iter().next().flatten().filter(holds_money) else { return Ok(known) };
         let model = used.model.clone().or_else(|| reservations::model_of(&record));
-        match pool.prices.quote(model.as_deref(), &used.tokens, record.since_us) {
-            Ok(cost) => known.cost.set(money, cost),
-            Err(NoQuote::TooMuch) => return Err(PlanError::CostTooLarge.into()),
-            Err(NoQuote::Unknown(model)) => {
-                tracing::warn!(pool = %queue.id(), ?model, "no price for the model of a commit; what was held is charged");
-                known.estimated = true;
-            }
-        }
+        price(&mut known, queue, model.as_deref(), &used.tokens, record.since_us)?;
         Ok(known)
     }
+}
+
+/// The same for a grant that nobody decided: scope and hold are what its id says, and the price is today's.
+pub(super) fn allowed_cost(
+    queue: &PoolQueue,
+    scope: &Scope,
+    held: &Cost,
+    request: &Commit,
+) -> Result<TrueCost, CoordinatorError> {
+    let mut known = TrueCost { cost: request.cost.clone(), estimated: request.estimated };
+    let money = Unit::money();
+    if let Some(used) = request.used.as_ref().filter(|_| known.cost.get(&money).is_none() && held.get(&money).is_some()) {
+        let model = used.model.as_deref().or_else(|| scope.get("model"));
+        price(&mut known, queue, model, &used.tokens, queue.clock.about_us())?;
+    }
+    Ok(known)
+}
+
+fn price(
+    known: &mut TrueCost,
+    queue: &PoolQueue,
+    model: Option<&str>,
+    tokens: &TokenUse,
+    at_us: u64,
+) -> Result<(), CoordinatorError> {
+    match queue.catalogue.load().pool.prices.quote(model, tokens, at_us) {
+        Ok(cost) => known.cost.set(Unit::money(), cost),
+        Err(NoQuote::TooMuch) => return Err(PlanError::CostTooLarge.into()),
+        Err(NoQuote::Unknown(model)) => {
+            tracing::warn!(pool = %queue.id(), ?model, "no price for the model of a commit; what was held is charged");
+            known.estimated = true;
+        }
+    }
+    Ok(())
 }

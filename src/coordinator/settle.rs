@@ -48,12 +48,7 @@ impl Coordinator {
         }
         let (queue, id) = self.find(&request.reservation)?;
         queue.catalogue.load().pool.check_units(&request.cost)?;
-        let estimated = [u8::from(request.estimated)];
-        // Of what was said, not of what it is priced at: prices may differ between nodes while they are changed.
-        let used = request.used.as_ref().map(|used| format!("{} {}", used.tokens.to_text(), used.model.as_deref().unwrap_or("")));
-        let cost = request.cost.to_text();
-        let parts = [b"commit".as_slice(), cost.as_bytes(), &estimated];
-        let fingerprint = ids::fingerprint(parts.into_iter().chain(used.as_ref().map(String::as_bytes)));
+        let fingerprint = commit_fingerprint(&request);
         let known = self.true_cost(queue, &id, &request).await?;
         let costs = known.cost.iter().map(|(unit, amount)| (unit.number(), amount)).collect();
         let how = Settlement::Commit { costs, estimated: known.estimated };
@@ -134,6 +129,14 @@ impl Coordinator {
         }
         Err(unsettled())
     }
+}
+
+/// Of what was said, not of what it is priced at: prices may differ between nodes while they are changed.
+pub(super) fn commit_fingerprint(request: &Commit) -> u64 {
+    let used = request.used.as_ref().map(|used| format!("{} {}", used.tokens.to_text(), used.model.as_deref().unwrap_or("")));
+    let (cost, estimated) = (request.cost.to_text(), [u8::from(request.estimated)]);
+    let parts = [b"commit".as_slice(), cost.as_bytes(), &estimated];
+    ids::fingerprint(parts.into_iter().chain(used.as_ref().map(String::as_bytes)))
 }
 
 /// Settles; asks again with the record's groups where the id did not carry them.

@@ -20,7 +20,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("coordinator", &["domain", "store"]),
     ("events", &["domain", "store", "coordinator"]),
     ("http", &["domain", "coordinator", "events"]),
-    ("telemetry", &["config", "coordinator", "domain", "events"]),
+    ("telemetry", &["config", "coordinator", "domain", "events", "store"]),
     ("cli", &["app", "config", "coordinator", "domain", "events", "http", "private_redis", "telemetry", "trace"]),
     ("bench", &["app", "cli", "config", "coordinator", "domain", "http", "private_redis", "store", "telemetry", "trace"]),
     ("app", &["config", "coordinator", "domain", "events", "http", "store", "telemetry"]),

@@ -139,7 +139,7 @@ fn names(operation: &Operation) -> Names {
 
 /// Fails where an answer shows what is not for a key of `w1`.
 fn shows_own_only(what: &str, answer: &str) {
-    for secret in SHARED.iter().chain(&["w2"]) {
+    for secret in SHARED.iter().chain(&["otherspace"]) {
         assert!(!answer.contains(secret), "{what} shows {secret}: {answer}");
     }
 }
@@ -151,19 +151,19 @@ fn no_leak(what: &str, answer: &Reply) {
 #[tokio::test]
 async fn each_operation_stays_in_the_scope_of_the_key() {
     let world = World::confined().await;
-    for scope in [json!({"workspace": "w1", "model": "m"}), json!({"workspace": "w2"})] {
+    for scope in [json!({"workspace": "w1", "model": "m"}), json!({"workspace": "otherspace"})] {
         world.held(scope, json!({"slots": 1})).await;
     }
     world.held(json!({}), json!({"seats": 1})).await;
     let all = world.notifications("free").await;
     let of = |scope: Value| all.iter().find(|n| n["status_data"]["scope"] == scope).unwrap()["id"].as_str().unwrap().to_owned();
-    let standing = [of(json!({"workspace": "w1"})), of(json!({"workspace": "w2"})), of(json!({}))];
+    let standing = [of(json!({"workspace": "w1"})), of(json!({"workspace": "otherspace"})), of(json!({}))];
 
     for operation in operations().into_iter().filter(|operation| operation.secured) {
         let id = operation.id.as_str();
         let held = [
             world.held(json!({"workspace": "w1"}), json!({})).await,
-            world.held(json!({"workspace": "w2"}), json!({})).await,
+            world.held(json!({"workspace": "otherspace"}), json!({})).await,
             world.held(json!({}), json!({})).await,
         ];
         match names(&operation) {
@@ -174,7 +174,7 @@ async fn each_operation_stays_in_the_scope_of_the_key() {
                     no_leak(id, &answer);
                 }
                 let place = if kind == Names::Body { "/scope/workspace" } else { "scope.workspace" };
-                let answer = world.ask(&operation, "", Some("w2")).await;
+                let answer = world.ask(&operation, "", Some("otherspace")).await;
                 assert_eq!(answer.problem(), (403, "scope_forbidden", place), "{id}");
             }
             Names::Reservation => {
@@ -201,7 +201,7 @@ async fn each_operation_stays_in_the_scope_of_the_key() {
                 let of = |op: &str, at: usize| json!({"op": op, "reservation": held[at]});
                 let body = json!({"operations": [
                     one("reserve", "w1"), one("record", "w1"), of("extend", 0), of("commit", 0),
-                    one("reserve", "w2"), one("record", "w2"), of("extend", 1), of("commit", 1), of("release", 1), of("release", 2),
+                    one("reserve", "otherspace"), one("record", "otherspace"), of("extend", 1), of("commit", 1), of("release", 1), of("release", 2),
                 ]});
                 // Those beside each other are not in order: a commit may come before the extend.
                 let answer = reply(world.request("w1", Method::POST, "/api/quota/batch").json(&body)).await;
@@ -220,7 +220,7 @@ async fn each_operation_stays_in_the_scope_of_the_key() {
 #[tokio::test]
 async fn what_the_key_may_not_touch_stays_as_it_is() {
     let world = World::confined().await;
-    let other = world.held(json!({"workspace": "w2"}), json!({})).await;
+    let other = world.held(json!({"workspace": "otherspace"}), json!({})).await;
     for what in ["commit", "release", "extend"] {
         let path = format!("/api/quota/reservations/{other}/{what}");
         assert_eq!(reply(world.request("w1", Method::POST, &path)).await.status, 404);
@@ -237,7 +237,7 @@ async fn what_the_key_may_not_touch_stays_as_it_is() {
 #[tokio::test]
 async fn of_what_all_share_the_status_and_the_wait_are_told() {
     let world = World::confined().await;
-    world.held(json!({"workspace": "w2"}), json!({"seats": 1})).await;
+    world.held(json!({"workspace": "otherspace"}), json!({"seats": 1})).await;
     let body = json!({"pool": world.pool, "cost": {"seats": 1}});
     let reserve = world.request("w1", Method::POST, "/api/quota/reservations?denied_status=429").json(&body);
     let denied = reply(reserve).await;
@@ -265,20 +265,26 @@ async fn live_updates_stay_in_the_scope_of_the_key() {
     let initial = socket.hear_a("quota_initial").await;
     assert_eq!(initial["workspace_id"], "w1");
     shows_own_only("quota_initial", &initial.to_string());
-    world.held(json!({"workspace": "w2"}), json!({"slots": 1})).await;
-    world.held(json!({"workspace": "w2"}), json!({"seats": 1})).await;
+    world.held(json!({"workspace": "otherspace"}), json!({"slots": 1})).await;
+    world.held(json!({"workspace": "otherspace"}), json!({"seats": 1})).await;
     let event = socket.hear_a("quota_event").await;
-    assert_eq!((&event["limit"], &event["to"]), (&json!("all-seats"), &json!("exhausted")), "nothing of w2's own before it");
+    assert_eq!(
+        (&event["limit"], &event["to"]),
+        (&json!("all-seats"), &json!("exhausted")),
+        "nothing of otherspace's own before it"
+    );
     assert!(event.get("used").is_none() && event.get("capacity").is_none(), "{event:#}");
     let of_pool = socket.hear_a("quota_event").await;
     assert_eq!((&of_pool["limit"], &of_pool["to"]), (&json!(null), &json!("rate_limited")));
     let update = socket.hear_a("quota_update").await;
     shows_own_only("quota_update", &update.to_string());
-    socket.say(json!({"type": "subscribe", "id": 1, "subscription": "s", "pool": world.pool, "workspace_id": "w2"})).await;
+    socket
+        .say(json!({"type": "subscribe", "id": 1, "subscription": "s", "pool": world.pool, "workspace_id": "otherspace"}))
+        .await;
     let error = socket.hear_a("error").await;
     assert_eq!((&error["problem"]["code"], &error["fatal"]), (&json!("scope_forbidden"), &json!(false)));
 
-    let mut refused = Socket::connect(&world.node, &format!("{query}&workspace_id=w2"), &bearer).await.unwrap();
+    let mut refused = Socket::connect(&world.node, &format!("{query}&workspace_id=otherspace"), &bearer).await.unwrap();
     assert_eq!(refused.hear_a("error").await["problem"]["code"], "scope_forbidden");
     assert_eq!(refused.hear().await, Heard::Close(4003, "forbidden".into()));
 
@@ -286,7 +292,7 @@ async fn live_updates_stay_in_the_scope_of_the_key() {
     no_leak("list_events", &list);
     let events = list.ok()["events"].as_array().unwrap().clone();
     assert!(events.iter().any(|event| event["limit"] == "all-seats" && event.get("used").is_none()), "{events:?}");
-    for (workspace, status) in [("w1", 200), ("w2", 403)] {
+    for (workspace, status) in [("w1", 200), ("otherspace", 403)] {
         let path = format!("/api/quota/events/stream?{query}&workspace_id={workspace}");
         let mut response = world.request("w1", Method::GET, &path).send().await.unwrap();
         assert_eq!(response.status().as_u16(), status);

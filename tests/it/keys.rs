@@ -178,7 +178,7 @@ fn touched(words: &[String]) -> &[String] {
         "TIME" | "PUBLISH" | "SPUBLISH" => &[],
         "MGET" => &words[1..],
         "GET" | "SET" | "DEL" | "HGET" | "HSET" | "HDEL" | "HKEYS" | "PEXPIRE" | "PEXPIREAT" | "XADD" | "ZADD" | "ZREM"
-        | "ZRANGEBYSCORE" => &words[1..2],
+        | "ZRANGEBYSCORE" | "XRANGE" | "HEXISTS" | "HGETALL" | "HLEN" | "ZCARD" => &words[1..2],
         other => panic!("{other}: which of its words are keys?"),
     }
 }

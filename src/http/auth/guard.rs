@@ -52,10 +52,14 @@ impl<'a> Guarded<'a> {
 
     /// A reservation of another scope does not exist for the caller.
     async fn owned(&self, id: &str) -> Result<(), Problem> {
-        if self.reach.is_confined() {
-            self.reservation(id).await?;
+        if !self.reach.is_confined() {
+            return Ok(());
         }
-        Ok(())
+        match self.coordinator.scopes_of_allowed(id).await.map_err(|e| from_coordinator(e, ""))? {
+            Some(scopes) if scopes.iter().all(|scope| self.reach.owns(scope)) => Ok(()),
+            Some(_) => Err(unknown()),
+            None => self.reservation(id).await.map(|_| ()),
+        }
     }
 
     /// [`Coordinator::reserve`].
