@@ -19,7 +19,7 @@ pub(super) fn companion(reader: &mut Reader<'_>, path: &KeyPath, slice: &Scalar,
         return None;
     }
     let slice_ms = u32::try_from(slice.as_millis()).ok()?;
-    let share = |capacity| share_of(capacity, slice_ms, window_ms);
+    let share = |capacity| Limit::share(capacity, slice_ms, window_ms);
     let scaled = |o: &Override| Override { matches: o.matches.clone(), capacity: share(o.capacity) };
     Some(Limit {
         id: limit.id.companion(&span(slice)),
@@ -31,21 +31,15 @@ pub(super) fn companion(reader: &mut Reader<'_>, path: &KeyPath, slice: &Scalar,
     })
 }
 
-/// `capacity × slice ÷ window`, rounded down, yet at least 1 where anything is allowed at all.
-fn share_of(capacity: u64, slice_ms: u32, window_ms: u32) -> u64 {
-    let share = u128::from(capacity) * u128::from(slice_ms) / u128::from(window_ms.max(1));
-    u64::try_from(share).unwrap_or(capacity).max(capacity.min(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_share_is_rounded_down_and_never_nothing() {
-        assert_eq!(share_of(500, 10_000, 60_000), 83);
-        assert_eq!(share_of(3, 10_000, 60_000), 1);
-        assert_eq!(share_of(0, 10_000, 60_000), 0);
-        assert_eq!(share_of((1 << 53) - 1, 1000, 2_678_400_000), ((1 << 53) - 1) / 2_678_400);
+        assert_eq!(Limit::share(500, 10_000, 60_000), 83);
+        assert_eq!(Limit::share(3, 10_000, 60_000), 1);
+        assert_eq!(Limit::share(0, 10_000, 60_000), 0);
+        assert_eq!(Limit::share((1 << 53) - 1, 1000, 2_678_400_000), ((1 << 53) - 1) / 2_678_400);
     }
 }

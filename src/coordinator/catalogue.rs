@@ -8,7 +8,7 @@ use std::{
 
 use quick_cache::sync::Cache;
 
-use super::types::Figure;
+use super::{limits, types::Figure};
 use crate::{
     domain::{
         Cost, Kind, Limit, Mode, Number, OnLeaseEnd, Partition, PlanError, Pool, PoolStatus, Priority, Scope, Settle, Unit,
@@ -123,11 +123,9 @@ fn overridden(pool: &Arc<Pool>, overrides: &Overrides) -> Arc<Pool> {
         return pool.clone();
     }
     let mut pool = Pool::clone(pool);
-    for limit in &mut pool.limits {
-        let entry =
-            overrides.entries.get(limit.id.as_str()).and_then(|json| serde_json::from_str::<serde_json::Value>(json).ok());
-        if let Some(capacity) = entry.and_then(|value| value.get("capacity").and_then(serde_json::Value::as_u64)) {
-            *limit = Arc::new(Limit { capacity, ..Limit::clone(limit) });
+    for at in 0..pool.limits.len() {
+        if let Some(capacity) = limits::capacity_in_force(&pool.limits, at, overrides) {
+            pool.limits[at] = Arc::new(Limit { capacity, ..Limit::clone(&pool.limits[at]) });
         }
     }
     Arc::new(pool)

@@ -10,6 +10,7 @@ mod clock;
 mod denials;
 mod error;
 mod ids;
+pub mod limits;
 mod lookups;
 mod meter;
 pub mod notifications;

@@ -256,6 +256,13 @@ impl Limit {
         self.when.iter().all(|(key, patterns)| scope.get(key).is_none_or(|value| patterns.iter().any(|p| p.matches(value))))
     }
 
+    /// A companion's part of a capacity: `capacity × slice ÷ window`, rounded down, yet at least 1 where anything is allowed
+    /// at all.
+    pub fn share(capacity: u64, slice_ms: u32, window_ms: u32) -> u64 {
+        let share = u128::from(capacity) * u128::from(slice_ms) / u128::from(window_ms.max(1));
+        u64::try_from(share).unwrap_or(capacity).max(capacity.min(1))
+    }
+
     /// The capacity of one counter.
     pub fn capacity_for(&self, partition: &Partition) -> u64 {
         self.overrides

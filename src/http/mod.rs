@@ -17,6 +17,7 @@ pub mod edge;
 pub mod headers;
 mod health;
 mod idempotency;
+mod limits;
 pub mod listener;
 pub mod live;
 mod metrics;
@@ -54,6 +55,7 @@ pub type Api = (
     check::CheckApi,
     notifications::NotificationsApi,
     reset::ResetApi,
+    limits::LimitsApi,
     live::EventsApi,
     health::HealthApi,
 );
@@ -62,7 +64,18 @@ pub type Api = (
 fn api() -> Api {
     use {batch::BatchApi, check::CheckApi, health::HealthApi, reservations::ReservationsApi};
     use {notifications::NotificationsApi, reset::ResetApi, status::StatusApi, usage::UsageApi};
-    (ReservationsApi, BatchApi, UsageApi, StatusApi, CheckApi, NotificationsApi, ResetApi, live::EventsApi, HealthApi)
+    (
+        ReservationsApi,
+        BatchApi,
+        UsageApi,
+        StatusApi,
+        CheckApi,
+        NotificationsApi,
+        ResetApi,
+        limits::LimitsApi,
+        live::EventsApi,
+        HealthApi,
+    )
 }
 
 /// Chapters of the document.

@@ -38,6 +38,8 @@ pub struct PoolKeys {
     pub names: String,
     /// Runtime overrides. Permanent until deleted by an operator.
     pub overrides: String,
+    /// Who changed which override. At most 1,000 entries, permanent.
+    pub audit: String,
     /// Which notifications somebody has seen. Lives 7 days after the last.
     pub acknowledged: String,
     /// Epochs that have lost data, and how much. Lives 7 days after the last loss.
@@ -61,6 +63,7 @@ impl PoolKeys {
             standing: key("standing"),
             names: key("names"),
             overrides: key("overrides"),
+            audit: key("audit"),
             acknowledged: key("acknowledged"),
             losses: key("losses"),
             channel: key("events"),

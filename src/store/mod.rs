@@ -90,6 +90,19 @@ pub struct Overrides {
     pub entries: BTreeMap<String, String>,
 }
 
+/// One change of an override, as it was written down.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AuditEntry {
+    /// The instant of the store's clock, ms since 1970, and a number within it: later entries are greater.
+    pub at: (u64, u64),
+    /// Who, and what for: JSON.
+    pub note: String,
+    /// The override that stood before: JSON.
+    pub before: Option<String>,
+    /// The override that stands since: JSON.
+    pub after: Option<String>,
+}
+
 /// Keeps counters and reservations of pools.
 pub trait Store: Send + Sync + 'static {
     /// Carries out a call on one pool, atomically and in order.
@@ -123,13 +136,32 @@ pub trait Store: Send + Sync + 'static {
     /// Reads runtime overrides.
     fn overrides<'a>(&'a self, pool: &'a PoolId) -> BoxFuture<'a, Result<Overrides, StoreError>>;
 
-    /// Sets or removes one override; the new version.
+    /// Sets or removes one override, and writes the note down with it (an empty one is not); the version.
+    fn configure<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        field: &'a str,
+        value: Option<&'a str>,
+        note: &'a str,
+    ) -> BoxFuture<'a, Result<u64, StoreError>>;
+
+    /// Sets or removes one override without a note; the version.
     fn set_override<'a>(
         &'a self,
         pool: &'a PoolId,
         field: &'a str,
         value: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<u64, StoreError>>;
+    ) -> BoxFuture<'a, Result<u64, StoreError>> {
+        self.configure(pool, field, value, "")
+    }
+
+    /// What was changed, newest first: entries before a place, at most `max`.
+    fn audit<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        before: Option<(u64, u64)>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<AuditEntry>, StoreError>>;
 
     /// Reads a pool's event log at one instant.
     fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>>;

@@ -10,14 +10,16 @@ use crate::support::{
 };
 
 /// What each operation needs. A new operation needs a line.
-const NEEDS: [(&str, &str); 18] = [
+const NEEDS: [(&str, &str); 22] = [
     ("acknowledge_notification", "read"),
     ("batch", "consume"),
     ("check", "read"),
     ("check_by_query", "read"),
     ("commit", "consume"),
     ("extend", "consume"),
+    ("list_audit", "admin"),
     ("list_events", "read"),
+    ("list_limits", "read"),
     ("list_notifications", "read"),
     ("list_reservations", "read"),
     ("make_ticket", "read"),
@@ -29,6 +31,8 @@ const NEEDS: [(&str, &str); 18] = [
     ("release_by_key", "consume"),
     ("reserve", "consume"),
     ("reset", "admin"),
+    ("set_limit", "admin"),
+    ("unset_limit", "admin"),
 ];
 
 const POOLS: &str = r#"
@@ -84,6 +88,7 @@ async fn ask(cluster: &Cluster, operation: &Operation, id: &str, key: Option<&st
                 {"op": "release", "pool": "p", "idempotency_key": "k"},
             ]}),
             "release_by_key" => json!({"pool": "p", "idempotency_key": "k"}),
+            "set_limit" => json!({"capacity": 1000}),
             _ if has("pool") => json!({"pool": "p"}),
             _ => json!({}),
         };

@@ -27,18 +27,22 @@ enum Names {
     Notification,
     /// Each of its operations says it in its own way.
     Each,
+    /// A pool as a whole, which is not for the key.
+    Pool,
     /// Nothing: it reaches only what the key itself has made.
     Nothing,
 }
 
-const NAMES: [(&str, Names); 18] = [
+const NAMES: [(&str, Names); 22] = [
     ("acknowledge_notification", Names::Notification),
     ("batch", Names::Each),
     ("check", Names::Body),
     ("check_by_query", Names::Query),
     ("commit", Names::Reservation),
     ("extend", Names::Reservation),
+    ("list_audit", Names::Pool),
     ("list_events", Names::Query),
+    ("list_limits", Names::Pool),
     ("list_notifications", Names::Query),
     ("list_reservations", Names::Query),
     ("make_ticket", Names::Nothing),
@@ -50,6 +54,8 @@ const NAMES: [(&str, Names); 18] = [
     ("release_by_key", Names::Nothing),
     ("reserve", Names::Body),
     ("reset", Names::Body),
+    ("set_limit", Names::Pool),
+    ("unset_limit", Names::Pool),
 ];
 
 /// Capacities by which a leaked figure of what all share, or of all workspaces with a model, is recognised.
@@ -125,6 +131,7 @@ impl World {
             _ if operation.id == "release_by_key" => {
                 request = request.json(&json!({"pool": self.pool, "idempotency_key": "k"}));
             }
+            (Names::Pool, _) if operation.body.is_some() => request = request.json(&json!({"capacity": 1})),
             (Names::Reservation, _) if operation.body.is_some() => request = request.json(&json!({})),
             _ => {}
         }
@@ -192,6 +199,10 @@ async fn each_operation_stays_in_the_scope_of_the_key() {
                 let answer = world.ask(&operation, &standing[0], None).await;
                 assert_eq!(answer.status, 200, "{id}: {:#}", answer.body);
                 no_leak(id, &answer);
+            }
+            Names::Pool => {
+                let answer = world.ask(&operation, &world.pool.clone(), None).await;
+                assert_eq!(answer.problem(), (403, "scope_forbidden", "pool"), "{id}");
             }
             Names::Nothing => {
                 assert_eq!(world.ask(&operation, "", None).await.status, 200, "{id}");

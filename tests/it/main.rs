@@ -19,6 +19,7 @@ mod exact;
 mod http_auth;
 mod http_bad_input;
 mod http_decisions;
+mod http_limits;
 mod http_round;
 mod http_scope;
 mod http_shutdown;

@@ -8,8 +8,9 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 
-use super::{Guarded, Principal, Role};
+use super::{Guarded, Principal, Role, reach};
 use crate::{
+    coordinator::Coordinator,
     domain::PoolId,
     http::{
         HttpState,
@@ -98,6 +99,14 @@ impl Caller {
     /// The use cases, as far as they are open to the caller.
     pub fn coordinator(&self) -> Guarded<'_> {
         Guarded::new(self.state.coordinator(), self.principal.reach())
+    }
+
+    /// The use cases that concern pools as a whole, which a key that is confined to a part of the scope may not see or change.
+    pub fn of_whole_pools(&self) -> Result<&Coordinator, Problem> {
+        if self.principal.reach().is_confined() {
+            return Err(reach::forbidden(FieldError::parameter("pool", "this operation concerns all of it")));
+        }
+        Ok(self.state.coordinator())
     }
 
     /// The pool that a request is about: the one that it names, else the only one that the caller sees.

@@ -59,6 +59,22 @@ documented!(Amount, "Amount", |_r| amount_schema(
     "Whole units from 0 to 9007199254740991; for `cost_usd` dollars as a decimal string with at most 9 places."
 ));
 
+/// An amount in a request whose unit is known from elsewhere: read once the unit is known.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct GivenAmount(serde_json::Value);
+
+impl GivenAmount {
+    /// The amount in units; the error says what is allowed.
+    pub fn of(&self, unit: &Unit) -> Result<u64, String> {
+        AmountOf(unit).deserialize(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+documented!(GivenAmount, "GivenAmount", |_r| amount_schema(
+    "Whole units from 0 to 9007199254740991; for `cost_usd` dollars as a decimal string with at most 9 places."
+));
+
 /// Amounts by unit, in an answer.
 #[derive(Clone, Debug, Default)]
 pub struct Charged(pub Vec<(Unit, u64)>);

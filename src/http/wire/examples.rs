@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     coordinator::{
+        limits::{Alteration, AlterationNote, LimitInForce, LimitOverride},
         notifications::{self, Notification},
         types::{self, DenialReason, Figure, Grant, Obstacles, Outcome, Partitions, ReservationState as State},
     },
@@ -30,6 +31,20 @@ fn money() -> Unit {
 
 fn pool() -> PoolId {
     PoolId::new("openai").unwrap()
+}
+
+fn set() -> LimitOverride {
+    LimitOverride { capacity: 200, by: "ops".into(), at_us: AT, reason: Some("launch day".into()) }
+}
+
+fn limit_in_force() -> LimitInForceBody {
+    let configured = std::sync::Arc::new(rate("requests-per-minute", "requests", 500, 60));
+    LimitInForce { configured, capacity: 200, set: Some(set()) }.into()
+}
+
+fn alteration() -> AlterationBody {
+    let note = AlterationNote { by: "ops".into(), limit: "requests-per-minute".into(), unit: "requests".into() };
+    Alteration { at: (AT / 1000, 0), note, before: Some(set()), after: Some(set()) }.into()
 }
 
 fn figures() -> Vec<Figure> {
@@ -222,6 +237,9 @@ pub fn answers() -> Vec<(&'static str, Value)> {
         of("StatusAnswer", status(Some("w1"), true)),
         of("Check", Check::from(verdict(false))),
         of("Check", Check::from(verdict(true))),
+        of("Limit", limit_in_force()),
+        of("LimitList", LimitList { pool: "openai".into(), limits: vec![limit_in_force().clone()] }),
+        of("AuditPage", AuditPage { pool: "openai".into(), entries: vec![alteration()], next: Some("1764000000250.0".into()) }),
         of("Cleared", Cleared { cleared: 3 }),
         of("Health", json!({"status": "ok"})),
         of("Problem", problem.body(Some("r1"))),
@@ -261,6 +279,8 @@ pub fn requests() -> Vec<(&'static str, Value, Reader)> {
         ),
         ("ReleaseByKeyRequest", json!({"pool": "p", "idempotency_key": "k"}), read::<ReleaseByKeyBody>),
         ("ExtendRequest", json!({"lease_ms": 1000, "add_cost": {"tokens": 1}, "idempotency_key": "k"}), read::<ExtendBody>),
+        ("LimitRequest", json!({"capacity": 200, "reason": "launch day"}), read::<LimitBody>),
+        ("LimitRequest", json!({"capacity": "12.5"}), read::<LimitBody>),
         ("ResetRequest", json!({"pool": "p", "limit": "l", "scope": {"a": "b"}}), read::<ResetBody>),
         ("BatchRequest", batch, read::<BatchBody>),
     ]

@@ -3,6 +3,7 @@
 //! It keeps everything for ever (retention is a matter of memory, not of meaning) and lives in one
 //! process, so it serves tests and reasoning, not production.
 
+mod admin;
 mod counter;
 mod log;
 mod ops;
@@ -20,7 +21,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use work::Work;
 
 use super::{
-    Due, GroupPage, Overrides, Store, StoreError,
+    AuditEntry, Due, GroupPage, Overrides, Store, StoreError,
     call::{Call, RecordId},
     log::{LogPage, LogQuery, Loss},
     reply::{EventId, Header, Outcome, Position, Record, RecordState},
@@ -79,6 +80,7 @@ struct PoolState {
     log: Vec<Event>,
     names: HashMap<u64, String>,
     overrides: BTreeMap<String, String>,
+    audit: Vec<AuditEntry>,
     acknowledged: BTreeMap<String, String>,
 }
 
@@ -100,6 +102,7 @@ impl Default for PoolState {
             log: Vec::new(),
             names: HashMap::new(),
             overrides: BTreeMap::new(),
+            audit: Vec::new(),
             acknowledged: BTreeMap::new(),
         }
     }
@@ -248,24 +251,24 @@ impl Store for MemoryStore {
         self.with(pool, |state| Overrides { version: state.version, entries: state.overrides.clone() })
     }
 
-    fn set_override<'a>(
+    fn configure<'a>(
         &'a self,
         pool: &'a PoolId,
         field: &'a str,
         value: Option<&'a str>,
+        note: &'a str,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        self.with(pool, |state| {
-            match value {
-                Some(value) => drop(state.overrides.insert(field.to_owned(), value.to_owned())),
-                None => drop(state.overrides.remove(field)),
-            }
-            if state.version == 0 {
-                state.version = state.epoch;
-            }
-            state.version += 1;
-            state.operations += 1;
-            state.version
-        })
+        let ms = self.now() / 1000;
+        self.with(pool, |state| admin::configure(state, ms, field, value, note))
+    }
+
+    fn audit<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        before: Option<(u64, u64)>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<AuditEntry>, StoreError>> {
+        self.with(pool, |state| admin::audit(state, before, max))
     }
 
     fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>> {

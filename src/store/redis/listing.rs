@@ -1,4 +1,4 @@
-//! Plain commands and small scripts off the hot path: listings, sweeps, registry, overrides.
+//! Plain commands and small scripts off the hot path: listings, sweeps, registry.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{Lane, evalsha, name_of, run, run_script, unexpected};
 use crate::{
     domain::GroupId,
     store::{
-        Due, GroupPage, Overrides, StoreError,
+        Due, GroupPage, StoreError,
         call::RecordId,
         codec,
         keys::{PoolKeys, once},
@@ -122,34 +122,6 @@ pub async fn register(lane: &Lane, script: &Composed, keys: Arc<PoolKeys>, names
         ))),
         other => Err(unexpected(&other)),
     }
-}
-
-pub async fn overrides(lane: &Lane, keys: Arc<PoolKeys>) -> Result<Overrides, StoreError> {
-    let (meta, entries): (Option<Vec<u8>>, BTreeMap<String, String>) = run(lane, async |connection| {
-        redis::pipe().atomic().get(&keys.meta).hgetall(&keys.overrides).query_async(connection).await
-    })
-    .await?;
-    let version = meta.map_or(Ok(0), |raw| codec::decode_version(&Bytes::from(raw)));
-    Ok(Overrides { version: version.map_err(|error| StoreError::Protocol(error.to_string()))?, entries })
-}
-
-pub async fn set_override(
-    lane: &Lane,
-    script: &Composed,
-    keys: Arc<PoolKeys>,
-    field: &str,
-    value: Option<&str>,
-) -> Result<u64, StoreError> {
-    let mut command = evalsha(script, 3, 64);
-    command
-        .arg(&keys.meta)
-        .arg(&keys.overrides)
-        .arg(&keys.log)
-        .arg(rand::random::<u32>().max(1))
-        .arg(field)
-        .arg(value.unwrap_or_default());
-    let reply = run_script(lane, script, &command).await?;
-    redis::from_redis_value(reply).map_err(|error| StoreError::Protocol(error.to_string()))
 }
 
 pub async fn acknowledgements(lane: &Lane, keys: Arc<PoolKeys>) -> Result<BTreeMap<String, String>, StoreError> {

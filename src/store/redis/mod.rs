@@ -1,5 +1,6 @@
 //! The store in Redis: names keys, invokes scripts, maps errors. It decides nothing.
 
+mod admin;
 mod breaker;
 mod lane;
 mod listing;
@@ -21,7 +22,7 @@ use redis::{Arg, Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::Multip
 use tokio::time::Instant;
 
 use super::{
-    Due, GroupPage, Overrides, Store, StoreError,
+    AuditEntry, Due, GroupPage, Overrides, Store, StoreError,
     call::{Call, Op, RecordId},
     codec,
     health::LaneHealth,
@@ -286,16 +287,26 @@ impl Store for RedisStore {
     }
 
     fn overrides<'a>(&'a self, pool: &'a PoolId) -> BoxFuture<'a, Result<Overrides, StoreError>> {
-        listing::overrides(&self.slow, self.keys(pool)).boxed()
+        admin::overrides(&self.slow, self.keys(pool)).boxed()
     }
 
-    fn set_override<'a>(
+    fn configure<'a>(
         &'a self,
         pool: &'a PoolId,
         field: &'a str,
         value: Option<&'a str>,
+        note: &'a str,
     ) -> BoxFuture<'a, Result<u64, StoreError>> {
-        listing::set_override(&self.slow, &self.scripts.configure, self.keys(pool), field, value).boxed()
+        admin::configure(&self.slow, &self.scripts.configure, self.keys(pool), (field, value), note).boxed()
+    }
+
+    fn audit<'a>(
+        &'a self,
+        pool: &'a PoolId,
+        before: Option<(u64, u64)>,
+        max: usize,
+    ) -> BoxFuture<'a, Result<Vec<AuditEntry>, StoreError>> {
+        admin::audit(&self.slow, self.keys(pool), before, max).boxed()
     }
 
     fn log<'a>(&'a self, pool: &'a PoolId, query: LogQuery) -> BoxFuture<'a, Result<LogPage, StoreError>> {

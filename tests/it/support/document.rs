@@ -54,8 +54,8 @@ impl Operation {
         here.map(|parameter| (parameter["name"].as_str().unwrap(), &parameter["schema"]))
     }
 
-    /// Its path for that reservation.
+    /// Its path for that reservation, or for a limit of pool `p`.
     pub fn path_for(&self, id: &str) -> String {
-        self.path.replace("{id}", id)
+        self.path.replace("{id}", id).replace("{pool}", "p").replace("{limit}", "requests-per-minute")
     }
 }
