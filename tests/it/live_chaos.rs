@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::time::sleep;
 
 use crate::support::{
-    eventually::eventually,
+    eventually::{LONG, eventually, eventually_within},
     fleet::Fleet,
     follower::{Followed, Shared, Way, follow},
     ledger::Ledger,
@@ -57,7 +57,7 @@ async fn every_subscriber_gets_the_whole_log_whoever_is_killed() {
         loop {
             // Not before everybody is served again: an nginx that has found every node dead asks none for ten seconds.
             let next = served() + random.random_range(600..1500);
-            eventually("changes between two kills", || served() >= next).await;
+            eventually_within(3 * LONG, "changes between two kills", || served() >= next).await;
             let victim = random.random_range(0..3);
             let second = random.random_bool(0.25).then_some((victim + 1) % 3);
             for node in [Some(victim), second].into_iter().flatten() {
@@ -78,7 +78,8 @@ async fn every_subscriber_gets_the_whole_log_whoever_is_killed() {
     // The last change of each pool concerns everybody.
     let tops: Vec<u64> = writers.iter().map(|writer| writer.hub.position(&writer.pool).unwrap().seq).collect();
     let top = |pool: &PoolId| tops[pools.iter().position(|own| own == pool).unwrap()];
-    eventually("the whole log on every side", || {
+    // Longer than other waits: whoever was dropped last comes back with growing pauses, beside all other tests.
+    eventually_within(3 * LONG, "the whole log on every side", || {
         pools.iter().all(|pool| ledger.top(pool) == top(pool))
             && all(&stories, |followed| followed.got.last().is_some_and(|last| last.seq >= top(&followed.pool)))
     })
@@ -155,7 +156,10 @@ async fn write(writer: &LiveNode, ledger: &Ledger, stories: &[Shared], seed: u64
         if top >= CHANGES / 4 && enough() {
             return;
         }
-        eventually("the slowest subscriber", || slowest(stories, &writer.pool) + BEHIND > ledger.top(&writer.pool)).await;
+        eventually_within(3 * LONG, "the slowest subscriber", || {
+            slowest(stories, &writer.pool) + BEHIND > ledger.top(&writer.pool)
+        })
+        .await;
         let busy = random.random_range(1..=WORKSPACES.len());
         futures_util::future::join_all(WORKSPACES[..busy].iter().map(|workspace| writer.flip(workspace, "seats"))).await;
         writer.flip(WORKSPACES[random.random_range(0..WORKSPACES.len())], "slots").await;

@@ -11,14 +11,17 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// Waits until a condition holds that nobody announces; returns how long it took.
-pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) -> Duration {
+pub async fn eventually(what: &str, holds: impl FnMut() -> bool) -> Duration {
+    eventually_within(LONG, what, holds).await
+}
+
+/// The same with a bound of its own.
+pub async fn eventually_within(longest: Duration, what: &str, mut holds: impl FnMut() -> bool) -> Duration {
     let began = tokio::time::Instant::now();
     let mut tick = tokio::time::interval(Duration::from_millis(5));
-    soon(what, async {
-        while !holds() {
-            tick.tick().await;
-        }
-    })
-    .await;
+    while !holds() {
+        assert!(began.elapsed() < longest, "{what} did not happen");
+        tick.tick().await;
+    }
     began.elapsed()
 }

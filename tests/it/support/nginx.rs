@@ -82,7 +82,8 @@ async fn accepts(address: SocketAddr, child: &mut Child) -> bool {
 /// One process, so that nothing is left when it is killed.
 fn configuration(directory: &Path, address: SocketAddr, nodes: &[SocketAddr]) -> String {
     let at = directory.display();
-    let servers: String = nodes.iter().map(|node| format!("        server {node};\n")).collect();
+    // A node that was killed is back in a moment: nginx must not leave it out for ten seconds, nor all of them.
+    let servers: String = nodes.iter().map(|node| format!("        server {node} max_fails=0;\n")).collect();
     format!(
         "daemon off;
 master_process off;
