@@ -7,7 +7,7 @@ CAPACITY ?= 500
 WINDOW ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test lint fmt openapi asyncapi manifests bench verify
+.PHONY: help run dev test lint fmt chaos openapi asyncapi manifests bench verify
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ lint: ## Check format and lints
 
 fmt: ## Format the code
 	$(CARGO) fmt
+
+chaos: ## Kill nodes behind nginx under 10,000 status changes; wants the machine for itself
+	$(CARGO) test --test it live_chaos -- --ignored
 
 openapi: ## Write the OpenAPI document from the code
 	UPDATE_OPENAPI=1 $(CARGO) test --lib the_committed_file_is_the_document

@@ -27,6 +27,7 @@ const SEED: u64 = 0x5eed;
 
 const WORKSPACES: [&str; 10] = ["w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8", "w9"];
 
+#[ignore = "wants the machine for itself: make chaos"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_subscriber_gets_the_whole_log_whoever_is_killed() {
     let server = PrivateRedis::start().await.unwrap();
